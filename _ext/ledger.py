@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from functools import lru_cache
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ EQUATION = re.compile(
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def stored(path: str, kind: str) -> list[dict[str, Any]]:
     """Return the records of one kind in the notebook at ``path``, or none if it is not a notebook."""
     if not path.endswith(".ipynb"):
@@ -147,7 +147,8 @@ def _table(chapter: str, rows: list[dict[str, Any]]) -> str:
         name = row["label"].partition(":")[2]
         wrong = "; ".join(f"{escape(what)} {value:.2g}" for what, value in row["wrong"].items())
         body += (
-            f'<tr id="{chapter}-{name}-{row["check"]}"><td><a href="{chapter}.html#{_anchor(row["label"])}">{name}</a></td>'
+            f'<tr id="{chapter}-{name}-{row["check"]}">'
+            f'<td><a href="{chapter}.html#{_anchor(row["label"])}">{name}</a></td>'
             f"<td>{row['kind']}</td><td>{row['residual']:.1e}</td><td>{row['tolerance']:g}</td><td>{wrong}</td></tr>"
         )
     head = "<tr><th>equation</th><th>kind</th><th>residual</th><th>allowed</th><th>residual of wrong forms</th></tr>"
@@ -155,7 +156,7 @@ def _table(chapter: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _anchor(label: str) -> str:
-    return "equation-" + nodes.make_id(label)
+    return f"equation-{nodes.make_id(label)}"
 
 
 def mark(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
