@@ -35,6 +35,7 @@ class Relation:
     tolerance: np.ndarray
     low: float
     high: float
+    words: str  # the same on every machine
 
     @classmethod
     def of(cls, equals: Any, below: Any, above: Any, between: Any, atol: float | None, rtol: float | None) -> Relation:
@@ -46,18 +47,20 @@ class Relation:
         if equals is None:
             if atol is not None or rtol is not None:
                 raise ValueError(f"atol and rtol go with equals=, not with {named[0]}=")
-            low, high = between or (
-                -math.inf if above is None else above,
-                math.inf if below is None else below,
-            )
-            return cls(None, np.zeros(()), float(low), float(high))
+            low, high = between or (-math.inf if above is None else above, math.inf if below is None else below)
+            bounds = " and ".join(f"{bound:g}" for bound in (low, high) if math.isfinite(bound))
+            return cls(None, np.zeros(()), float(low), float(high), f"{named[0]} {bounds}")
         if atol is None and rtol is None:
             raise ValueError("equals= needs atol= or rtol=: how near is near enough?")
         reference = number(equals)
-        return cls(reference, (atol or 0.0) + (rtol or 0.0) * np.abs(reference), -math.inf, math.inf)
+        near = ([f"{atol:g}"] if atol is not None else []) + ([f"{rtol:g} of it"] if rtol is not None else [])
+        tolerance = (atol or 0.0) + (rtol or 0.0) * np.abs(reference)
+        return cls(reference, tolerance, -math.inf, math.inf, f"equals its reference within {' + '.join(near)}")
 
     def accepts(self, value: np.ndarray) -> bool:
-        """Return whether every element of ``value`` is as claimed."""
+        """Return whether every element of ``value`` is as claimed; of no elements, nothing is."""
+        if not value.size:
+            return False
         if self.equals is not None:
             return bool(np.all(np.abs(value - self.equals) <= self.tolerance))
         return bool(np.all((value > self.low) & (value < self.high)))
@@ -72,15 +75,9 @@ class Relation:
             return f"its tolerance exceeds a third of the distance to the wrong form ({_short(wrong)})"
         return None
 
-    @property
-    def words(self) -> str:
-        """The relation in words that do not depend on the machine."""
-        if self.equals is not None:
-            largest = float(np.max(self.tolerance))
-            return f"equals its reference within {largest:.2g}"
-        if math.isinf(self.low):
-            return f"below {self.high:g}"
-        return f"above {self.low:g}" if math.isinf(self.high) else f"between {self.low:g} and {self.high:g}"
+    def margin(self, value: np.ndarray) -> np.ndarray:
+        """Return how far each element of ``value`` is inside the bounds; negative outside."""
+        return np.minimum(value - self.low, self.high - value)
 
 
 def claim(
@@ -193,6 +190,8 @@ def _state(
     if kind not in ("identity", "result"):
         raise ValueError(f"kind is {kind!r}; a claim is an 'identity' or a 'result'")
     value, other = number(measured), number(wrong)
+    if relation.equals is not None and relation.equals.size > 1 and value.shape != relation.equals.shape:
+        raise ValueError(f"claim {name!r}: measured has shape {value.shape}, equals has {relation.equals.shape}")
     status = "holds" if kind == "identity" or current().is_default else "unclaimed"
     if status == "holds":
         fault = relation.teeth(other)
@@ -211,25 +210,20 @@ def _state(
 def _record(
     name: str, says: str, value: np.ndarray, wrong: np.ndarray, relation: Relation, kind: str, status: str
 ) -> dict[str, Any]:
-    """Make what tools read: scalars as they are, arrays by their largest deviation from the reference."""
-    scalar = value.size == 1 and (relation.equals is None or relation.equals.size == 1)
-    tolerance = float(np.max(relation.tolerance))
-    if scalar or relation.equals is None:
-        shown = [float(value.reshape(-1)[_worst(value, relation)]), float(wrong.reshape(-1)[0])]
-        reference = None if relation.equals is None else float(relation.equals.reshape(-1)[0])
-    else:
-        shown = [
-            float(np.max(np.abs(value - relation.equals))),
-            float(np.max(np.abs(wrong - relation.equals))),
-        ]
-        reference = 0.0
+    """Make what tools read: numbers as they are, arrays by their largest deviation from the reference."""
+    reference, shown = None, [_nearest(value, relation), _nearest(wrong, relation)]
+    deviates = relation.equals is not None and max(value.size, relation.equals.size) > 1
+    if relation.equals is not None:
+        reference = 0.0 if deviates else float(relation.equals.reshape(-1)[0])
+    if deviates:
+        shown = [float(np.max(np.abs(form - relation.equals))) for form in (value, wrong)]
     return asdict(
         Record(
             name, says, kind, status, relation.words, _json(shown[0]), _json(shown[1]), reference,
-            None if relation.equals is None else tolerance,
+            None if relation.equals is None else float(np.max(relation.tolerance)),
             None if math.isinf(relation.low) else relation.low,
             None if math.isinf(relation.high) else relation.high,
-            not scalar,
+            deviates,
         )
     )  # fmt: skip
 
@@ -282,10 +276,9 @@ def _card(record: dict[str, Any]) -> str:
     return f'<div class="wk-card wk-claim" data-status="{record["status"]}" id="claim-{name}">{spans}</div>'
 
 
-def _worst(value: np.ndarray, relation: Relation) -> int:
-    """Index of the element nearest to breaking a bound."""
-    flat = value.reshape(-1)
-    return int(np.argmax(flat)) if math.isinf(relation.low) else int(np.argmin(flat))
+def _nearest(value: np.ndarray, relation: Relation) -> float:
+    """Return the element that is nearest to breaking a bound, or farthest beyond it."""
+    return float(value.reshape(-1)[np.argmin(relation.margin(value.reshape(-1)))])
 
 
 def _json(value: float) -> float | str:

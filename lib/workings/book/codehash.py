@@ -1,6 +1,6 @@
 """A hash of the code that a result ran: a function's source and all that it uses in this package, nothing else.
 
-Comments, docstrings and white space do not count: they cannot move a number.
+Comments, docstrings and layout do not count: they cannot move a number.
 """
 
 from __future__ import annotations
@@ -8,40 +8,48 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import io
-import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-
-from workings.book.source import without_docstrings
+from typing import Any
 
 PACKAGE = "workings"
+Definition = tuple[str, str]  # a module and a name that it defines; no name stands for the whole module
 
 
 def code_hash(names: Iterable[str]) -> str:
     """Return the hash of ``module:name`` (or a whole ``module``) for each of ``names``, with what they use.
 
-    Raises ``ValueError`` for a name that the module does not define.
+    Raises ``ValueError`` for a module that there is not, or a name that it does not define.
     """
-    todo = [tuple(name.partition(":")[::2]) for name in names]
-    parts: dict[tuple[str, str], str] = {}
+    parts = reached(names)
+    text = "\n".join(f"{module}:{name}:{parts[module, name]}" for module, name in sorted(parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def reached(names: Iterable[str]) -> dict[Definition, str]:
+    """Return all that ``names`` use in this package, each with its code in a form that every Python writes alike."""
+    todo: list[Definition] = [(name.partition(":")[0], name.partition(":")[2]) for name in names]
+    parts: dict[Definition, str] = {}
     while todo:
         module, name = todo.pop()
         if (module, name) in parts:
             continue
+        statements = _definitions(module)
         if not name:
-            todo += [(module, defined) for defined in _definitions(module)]
             parts[module, name] = ""
+            todo += [(module, defined) for defined in statements]
             continue
-        node = _definitions(module).get(name)
-        if node is None:
+        if name not in statements:
             raise ValueError(f"{module!r} defines no {name!r}")
-        imported = isinstance(node, ast.ImportFrom | ast.Import)
-        parts[module, name] = "" if imported else _bare(ast.get_source_segment(_source(module), node) or "")
-        todo += _imported(module, node, name) if imported else _used(module, node)
-    text = "\n".join(f"{m}:{n}:{source}" for (m, n), source in sorted(parts.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        # where a name is imported from does not count, only what it is
+        parts[module, name] = "".join(str(_bare(s)) for s in statements[name] if not _is_import(s))
+        todo += [used for s in statements[name] for used in _used(module, s, name)]
+    return parts
+
+
+def _is_import(node: ast.AST) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
 
 
 @cache
@@ -53,37 +61,65 @@ def _source(module: str) -> str:
 
 
 @cache
-def _definitions(module: str) -> dict[str, ast.stmt]:
-    """Top-level names of ``module`` and the statements that define them."""
-    return {name: node for node in ast.parse(_source(module)).body for name in _defines(node)}
+def _definitions(module: str) -> dict[str, list[ast.stmt]]:
+    """Top-level names of ``module`` and the statements that define or change them."""
+    found: dict[str, list[ast.stmt]] = {}
+    for node in ast.parse(_source(module)).body:
+        for name in set(_defines(node)):
+            found.setdefault(name, []).append(node)
+    return found
 
 
 def _defines(node: ast.stmt) -> Iterator[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        yield from (_bound(alias) for alias in node.names)
     elif isinstance(node, ast.Assign):
-        yield from (n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
+        yield from (n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         yield node.target.id
-    elif isinstance(node, ast.ImportFrom | ast.Import):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    else:  # a loop, a condition, a bare call: whatever is named in it may be changed by it
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name):
+                yield inner.id
+            elif inner is not node and isinstance(inner, ast.FunctionDef | ast.ClassDef | ast.ImportFrom | ast.Import):
+                yield from _defines(inner)
 
 
-def _used(module: str, node: ast.stmt) -> list[tuple[str, str]]:
-    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    return [(module, name) for name in names & _definitions(module).keys()]
+def _bound(alias: ast.alias) -> str:
+    return alias.asname or alias.name.partition(".")[0]
 
 
-def _imported(module: str, node: ast.stmt, name: str) -> list[tuple[str, str]]:
-    """Where an imported name comes from, if from this package."""
-    if isinstance(node, ast.Import):
-        return [(a.name, "") for a in node.names if a.name.startswith(PACKAGE + ".")]
-    if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(PACKAGE):
-        return []
-    source, original = node.module or "", next(a.name for a in node.names if name in (a.asname, a.name))
-    if importlib.util.find_spec(f"{source}.{original}") if _is_package(source) else None:
-        return [(f"{source}.{original}", "")]
-    return [(source, original)]
+def _used(module: str, node: ast.stmt, name: str) -> Iterator[Definition]:
+    """Yield what a statement uses in this package; of an import, only what ``name`` stands for."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and inner.id in _definitions(module):
+            yield module, inner.id
+        elif isinstance(inner, ast.Import):
+            names = [a.name for a in inner.names if inner is not node or _bound(a) == name]
+            yield from ((used, "") for used in names if _is_ours(used))
+        elif isinstance(inner, ast.ImportFrom):
+            source = _absolute(module, inner)
+            if _is_ours(source):
+                wanted = (a.name for a in inner.names if inner is not node or _bound(a) == name)
+                yield from (_origin(source, original) for original in wanted)
+
+
+def _is_ours(module: str) -> bool:
+    return module == PACKAGE or module.startswith(PACKAGE + ".")
+
+
+def _absolute(module: str, node: ast.ImportFrom) -> str:
+    package = module if _is_package(module) else module.rpartition(".")[0]
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+
+
+def _origin(source: str, name: str) -> Definition:
+    """Return where ``from source import name`` leads: to a module, or to a name in one."""
+    if name not in _definitions(source) and _is_package(source) and importlib.util.find_spec(f"{source}.{name}"):
+        return f"{source}.{name}", ""
+    return source, name
 
 
 def _is_package(module: str) -> bool:
@@ -91,12 +127,15 @@ def _is_package(module: str) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
 
-def _bare(source: str) -> str:
-    """``source`` without docstrings, comments and white space."""
-    source = without_docstrings(source)
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return "".join("".join(lines).split())
+def _bare(node: Any) -> Any:
+    """Return the syntax tree as nested tuples, without docstrings and empty fields, which Pythons write differently."""
+    if isinstance(node, ast.AST):
+        fields = ((key, value) for key, value in ast.iter_fields(node) if value is not None and value != [])
+        return type(node).__name__, *((key, _bare(value)) for key, value in fields if key != "kind")
+    if isinstance(node, list):
+        return [_bare(item) for item in node if not _is_docstring(item)]
+    return repr(node)
+
+
+def _is_docstring(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

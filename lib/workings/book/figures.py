@@ -68,7 +68,13 @@ def show(figure: Figure, *, alt: str, caption: str = "", name: str = "", as_is: 
             f"the figure's smallest text is {size:.1f} px on a screen 390 px wide; at least {SMALLEST:g} is needed: "
             "make the figure at most 6 inches wide at 10 pt, or stack its panels"
         )
-    record = {"alt": alt, "caption": caption, "name": name, "as_is": as_is, "smallest_text": round(size, 1)}
+    record = {
+        "alt": alt,
+        "caption": caption,
+        "name": name,
+        "as_is": as_is,
+        "smallest_text": round(size, 1) if math.isfinite(size) else None,
+    }
     publish(f"figure: {alt}", record={"figure": record}, more={"image/png": png(figure)})
     plt.close(figure)
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from workings.book.markdown import Equation
 from workings.book.output import measured, publish
 from workings.book.parameters import current
 
@@ -42,13 +43,13 @@ class Check:
 
     def run(self, device: torch.device) -> dict[str, Any]:
         """Return the residual of the equation and of each wrong form, and whether the check holds and bites."""
-        residual = float(self.function(device))
-        others = {what: float(self.function(device, **form)) for what, form in self.wrong.items()}
+        residual = abs(float(self.function(device)))
+        others = {what: abs(float(self.function(device, **form))) for what, form in self.wrong.items()}
         faults = [] if residual <= self.tolerance else [f"residual {residual:.3g} exceeds {self.tolerance:g}"]
         faults += [
             f"the wrong form ({what}) has residual {other:.3g}, less than three times the tolerance {self.tolerance:g}"
             for what, other in others.items()
-            if not other >= 3 * self.tolerance
+            if not (other >= 3 * self.tolerance and other > 0)
         ]
         return {
             "label": self.label, "check": self.function.__name__, "kind": self.kind, "residual": residual,
@@ -93,7 +94,12 @@ def verifies(
 
 
 def checks_of(chapter: str) -> list[Check]:
-    """Return the checks of ``chapter``, in the order in which they are written."""
+    """Return the checks of ``chapter``, in the order in which they are written.
+
+    Raises ``ValueError`` for a chapter that has none.
+    """
+    if chapter not in chapters():
+        raise ValueError(f"chapter {chapter!r} has no checks; those that have are {', '.join(chapters())}")
     importlib.import_module(f"workings.checks.{chapter}")
     return [check for check in _registry.values() if check.chapter == chapter]
 
@@ -102,6 +108,25 @@ def chapters() -> list[str]:
     """Return the chapters that have checks."""
     package = importlib.import_module("workings.checks")
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def disagreements(chapter: str, equations: Sequence[Equation]) -> list[str]:
+    """Return where the equations that ``chapter`` displays and its checks differ, white space aside."""
+    printed = {equation.label: equation.tex for equation in equations}
+    checks = checks_of(chapter)
+    found = [f"equation {label!r} has no check" for label in printed if label not in {c.label for c in checks}]
+    for check in checks:
+        if check.label not in printed:
+            found.append(f"check {check.function.__name__!r} is of {check.label!r}, which the chapter does not display")
+        elif _squeeze(check.tex) != _squeeze(printed[check.label]):
+            found.append(
+                f"{check.label!r} prints {printed[check.label].strip()!r}, its check has {check.tex.strip()!r}"
+            )
+    return found
+
+
+def _squeeze(tex: str) -> str:
+    return "".join(tex.split())
 
 
 def run_checks(chapter: str, device: torch.device) -> list[dict[str, Any]]:
@@ -116,6 +141,8 @@ def check(chapter: str = "") -> None:
     """
     chapter = chapter or current().chapter
     rows = run_checks(chapter, current().device)
+    if not rows:
+        raise AssertionError(f"chapter {chapter!r} has no checks to run")
     faults = [f"{row['label']} ({row['check']}): {fault}" for row in rows for fault in row["faults"]]
     if faults:
         raise AssertionError("; ".join(faults))

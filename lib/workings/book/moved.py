@@ -6,40 +6,42 @@
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from nbformat import NotebookNode
+from nbclient.exceptions import CellExecutionError
 
-from workings.book.ledger import checks_of
-from workings.book.notebooks import ROOT, equations, load, names, records, squeeze
+from workings.book import notebooks
+from workings.book.codehash import reached
+from workings.book.ledger import disagreements
+from workings.book.notebooks import equations, load, names, path_of, records
 from workings.book.records import read
 from workings.book.refresh import execute
 
 
 def changed(since: str) -> list[str]:
-    """Return the chapters whose module, checks or notebook differ from commit ``since``; all, if shared code does."""
-    command = [
-        "git",
-        "-C",
-        str(ROOT),
-        "diff",
-        "--name-only",
-        since,
-        "--",
-        "lib",
-        "chapters",
-        "constraints.txt",
-    ]
+    """Return the chapters of which something differs from commit ``since``; all, if what they share does."""
+    watched = ["lib", "chapters", "results", "constraints.txt"]
+    command = ["git", "-C", str(notebooks.ROOT), "diff", "--name-only", since, "--", *watched]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"SINCE={since!r}: {done.stderr.strip().splitlines()[0]}")
-    files = done.stdout.split()
-    if any(f.startswith("lib/workings/book/") or f == "constraints.txt" for f in files):
+    files = [Path(line) for line in done.stdout.splitlines()]
+    if any(f.is_relative_to("lib/workings/book") or f.name == "constraints.txt" for f in files):
         return names()
-    return [c for c in names() if any(f"/{c}/" in f or f.rpartition("/")[2].partition(".")[0] == c for f in files)]
+    return [chapter for chapter in names() if any(_concerns(chapter, f) for f in files)]
+
+
+def _concerns(chapter: str, file: Path) -> bool:
+    """Whether ``file`` is the chapter's notebook, record or profile, or code that its module or checks use."""
+    if file.is_relative_to("lib"):
+        used = {module for module, _ in reached([f"workings.{chapter}", f"workings.checks.{chapter}"])}
+        return ".".join(file.relative_to("lib").with_suffix("").parts).removesuffix(".__init__") in used
+    return file.stem == chapter or chapter in file.parts
 
 
 def compare(stored: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> list[tuple[str, Any, Any, float]]:
@@ -60,34 +62,31 @@ def compare(stored: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> 
 
 
 def _fraction(old: dict[str, Any], new: dict[str, Any]) -> float:
-    change = abs(float(new["measured"]) - float(old["measured"]))
-    room = old["tolerance"] or min(
-        abs(float(old["measured"]) - bound) for bound in (old["low"], old["high"], old["equals"]) if bound is not None
-    )
-    return change / room if room else (0.0 if change == 0 else float("inf"))
+    if old["measured"] == new["measured"]:
+        return 0.0
+    before, after = float(old["measured"]), float(new["measured"])
+    bounds = [abs(before - bound) for bound in (old["low"], old["high"]) if bound is not None]
+    room = old["tolerance"] if old["tolerance"] is not None else min(bounds)
+    fraction = abs(after - before) / room if room else math.inf
+    return math.inf if math.isnan(fraction) else fraction
 
 
 def report(chapter: str) -> list[str]:
-    """Re-run a chapter; return the lines of its report."""
-    stored = load(chapter)
+    """Re-run a chapter; return the lines of its report. Raises ``ValueError`` for a chapter that there is not."""
+    stored, now = load(chapter), load(chapter)
     lines = [f"{chapter}: claim, stored, now, change as a fraction of the tolerance"]
     try:
-        now = records(execute(load(chapter)), "claim")
-    except Exception as error:  # a claim that broke ends the run: that is the report
-        return [*lines, f"  the run stopped: {str(error).strip().splitlines()[-1]}"]
-    for name, before, after, fraction in compare(records(stored, "claim"), now):
+        execute(now)
+    except CellExecutionError as error:  # a claim that broke ends the run: what comes after it was not reached
+        lines.append(f"  the run stopped: {str(error).strip().splitlines()[-1]}")
+    for name, before, after, fraction in compare(records(stored, "claim"), records(now, "claim")):
         lines.append(f"  {name:40s} {_text(before):>12s} {_text(after):>12s} {fraction:10.2e}")
     stale = [r["name"] for r in records(stored, "recorded") if read(chapter, r["name"]).is_stale]
-    return lines + [f"  stale record: {name}" for name in stale] + _equations(chapter, stored)
-
-
-def _equations(chapter: str, notebook: NotebookNode) -> list[str]:
-    checked = {(c.label, squeeze(c.tex)) for c in checks_of(chapter)}
-    return [
-        f"  equation and check differ: {e.label}"
-        for e in equations(notebook)
-        if (e.label, squeeze(e.tex)) not in checked
-    ]
+    return (
+        lines
+        + [f"  stale record: {name}" for name in stale]
+        + [f"  {difference}" for difference in disagreements(chapter, equations(stored))]
+    )
 
 
 def _text(value: Any) -> str:
@@ -101,11 +100,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--since", default="main", help="the commit to compare with (main)")
     options = parser.parse_args(arguments)
     try:
+        for chapter in options.chapters:
+            path_of(chapter)
         chosen = options.chapters or changed(options.since)
     except ValueError as error:
         parser.error(str(error))
     for chapter in chosen:
-        print("\n".join(report(chapter)))
+        print("\n".join(report(chapter)), flush=True)
     if not chosen:
         print(f"no chapter's module has changed since {options.since}")
     return 0

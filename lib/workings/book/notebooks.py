@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
+import ast
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+from workings.book import markdown
+from workings.book.figures import SMALLEST
+from workings.book.markdown import Equation
 from workings.book.output import KEY
 
 ROOT = Path(__file__).resolve().parents[3]
 CHAPTERS = ROOT / "chapters"
 LONGEST_CELL = 12  # lines
-MATHS = re.compile(r"^[ \t]*\$\$(?P<body>.+?)\$\$[ \t]*(?:\((?P<label>[^)\s]+)\))?", re.S | re.M)
-DIRECTIVE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{math\}(?P<options>(?:\n:\w+:[^\n]*)*)\n(?P<body>.*?)\n(?P=fence)", re.S | re.M
-)
 NUMBER = re.compile(r"\d+\.\d+|\d\s?(%|×|dB|nats|bits|ms|s\b|MB|GB)")
-NOT_PROSE = (
-    re.compile(r"^(`{3,}|~{3,}).*?^\1", re.S | re.M),  # fences: code and directives' sources
-    re.compile(r"\$\$.+?\$\$", re.S),
-    re.compile(r"\$[^$\n]+\$"),
-    re.compile(r"\{[\w:+-]+\}`[^`]*`"),  # roles: claims, citations, references
-    re.compile(r"`+[^`\n]+`+"),
-    re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+"),  # a link's target
-    re.compile(r"arXiv:\d+\.\d+", re.I),
-    re.compile(r"^:\w[\w-]*:.*$", re.M),  # a directive's options
-)
-HOME = re.compile(r"(/home/|/Users/|/root/|[A-Z]:\\Users\\|/tmp/)")
-
-
-@dataclass(frozen=True)
-class Equation:
-    """A displayed equation: its label (empty if none) and its LaTeX."""
-
-    label: str
-    tex: str
+HOME = re.compile(rf"/home/|/Users/|/root/|[A-Z]:\\Users\\|/tmp/|{re.escape(str(ROOT))}")
+IMAGE = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+")
+MAGIC = re.compile(r"^(\s*)[%!].*$", re.M)
+PARAMETER = re.compile(r"\w+ = (?P<value>[^#]+?)\s+# \S.*")
+PROPORTIONS = {
+    "words": (2500, 5000),
+    "code cells": (20, 40),
+    "definitions": (0, 5),
+    "bytes": (0, 2**20 - 1),
+    "bytes of explorers' frames": (0, 400_000),
+    "prompts 'Before you run this'": (3, math.inf),
+    "exercises": (1, math.inf),
+}
 
 
 def names() -> list[str]:
@@ -79,26 +74,7 @@ def records(notebook: NotebookNode, kind: str) -> list[dict[str, Any]]:
 
 def equations(notebook: NotebookNode) -> list[Equation]:
     """Return the displayed equations of the markdown cells, in order."""
-    found = []
-    for text in _markdown(notebook):
-        text = re.sub(r"^(`{3,})(?!\{math\})[^\n]*\n.*?^\1", "", text, flags=re.S | re.M)
-        spans = [(m.start(), Equation(_label(m["options"]), m["body"])) for m in DIRECTIVE.finditer(text)]
-        spans += [(m.start(), Equation(m["label"] or "", m["body"])) for m in MATHS.finditer(text)]
-        found += [equation for _, equation in sorted(spans, key=lambda pair: pair[0])]
-    return found
-
-
-def squeeze(tex: str) -> str:
-    """Return LaTeX without white space: what two printings of one equation have in common."""
-    return "".join(tex.split())
-
-
-def prose(notebook: NotebookNode) -> Iterator[str]:
-    """Yield the markdown cells without mathematics, code, links, roles and citations."""
-    for text in _markdown(notebook):
-        for pattern in NOT_PROSE:
-            text = pattern.sub(" ", text)
-        yield text
+    return [equation for text in _markdown(notebook) for equation in markdown.equations(text)]
 
 
 def faults(notebook: NotebookNode) -> list[str]:
@@ -116,11 +92,6 @@ def _markdown(notebook: NotebookNode) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
-def _label(options: str) -> str:
-    match = re.search(r":label:\s*(\S+)", options)
-    return match[1] if match else ""
-
-
 def _execution(notebook: NotebookNode) -> Iterator[str]:
     counts = [cell.execution_count for cell in code_cells(notebook)]
     if counts != list(range(1, len(counts) + 1)):
@@ -135,38 +106,71 @@ def _parameters(notebook: NotebookNode) -> Iterator[str]:
     if len(tagged) != 1:
         yield f"{len(tagged)} cells are tagged 'parameters'; papermill needs exactly one"
         return
-    if not tagged[0].source.startswith("# parameters"):
-        yield "the parameters cell does not begin with '# parameters'"
-    table = records(notebook, "parameters")
-    if len(table) != 1:
-        yield f"{len(table)} calls of begin(...); a chapter has exactly one"
+    yield from _parameters_cell(tagged[0].source)
+    tables = records(notebook, "parameters")
+    if len(tables) != 1:
+        yield f"{len(tables)} calls of begin(...); a chapter has exactly one"
         return
-    defaults = {row["name"]: row["default"] for row in table[0]["table"]}
-    if table[0]["values"] != defaults:
-        yield f"the parameters cell sets {table[0]['values']}, the table's defaults are {defaults}"
+    defaults = {row["name"]: row["default"] for row in tables[0]["table"]}
+    if tables[0]["values"] != defaults:
+        yield f"the parameters cell sets {tables[0]['values']}, the table's defaults are {defaults}"
+
+
+def _parameters_cell(source: str) -> Iterator[str]:
+    first, *lines = source.splitlines() or [""]
+    if not first.startswith("# parameters"):
+        yield "the parameters cell does not begin with '# parameters'"
+    for line in filter(str.strip, lines):
+        match = PARAMETER.fullmatch(line)
+        try:  # papermill injects its values after this cell: what is derived in it would stay as it was
+            ast.literal_eval(match["value"] if match else line)
+        except (ValueError, SyntaxError):
+            match = None
+        if not match:
+            yield f"in the parameters cell: {line!r}; a line is: name = literal  # type: meaning"
 
 
 def _outputs(notebook: NotebookNode) -> Iterator[str]:
-    seen: set[str] = set()
     for i, cell in enumerate(code_cells(notebook), 1):
         for output in cell.outputs:
-            if output.output_type == "error":
-                yield f"code cell {i} stores an error"
-            if HOME.search(str(output)):
-                yield f"code cell {i} has an output with a path of somebody's machine: {HOME.search(str(output))[0]}"  # type: ignore[index]
-            if any(mime.startswith("image/") for mime in output.get("data", {})):
-                figure = output.metadata.get(KEY, {}).get("figure")
-                if not figure or not figure["alt"].strip():
-                    yield f"code cell {i} has a figure without alt text; use show(figure, alt=...)"
-                elif figure["smallest_text"] < 8:
-                    yield f"code cell {i} has a figure with text of {figure['smallest_text']} px on a phone"
-    for claim in records(notebook, "claim"):
-        if claim["name"] in seen:
-            yield f"two claims are named {claim['name']!r}"
+            yield from (f"code cell {i} {fault}" for fault in _output(output))
+    claims = records(notebook, "claim")
+    for claim in claims:
         if claim["status"] != "holds":
             yield f"claim {claim['name']!r} is stored as {claim['status']}"
-        seen.add(claim["name"])
+    counts = Counter(claim["name"] for claim in claims)
+    yield from (f"{count} claims are named {name!r}" for name, count in counts.items() if count > 1)
     yield from (f"record {r['name']!r} is stored as stale" for r in records(notebook, "recorded") if r["stale"])
+
+
+def _output(output: NotebookNode) -> Iterator[str]:
+    if output.output_type == "error":
+        yield "stores an error"
+    if output.get("name") == "stderr":
+        yield f"writes to stderr: {output.text.strip()[:60]}"
+    data = output.get("data", {})
+    for path in filter(None, map(HOME.search, _strings({**output, "data": _no_images(data)}))):
+        yield f"has an output with a path of somebody's machine: {path[0]}"
+    if any(mime.startswith("image/") for mime in data):
+        figure = output.metadata.get(KEY, {}).get("figure")
+        if not figure or not figure["alt"].strip():
+            yield "has a figure without alt text; use show(figure, alt=...)"
+        elif figure["smallest_text"] is not None and figure["smallest_text"] < SMALLEST:
+            yield f"has a figure with text of {figure['smallest_text']} px on a phone; at least {SMALLEST:g}"
+
+
+def _no_images(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs that a path can stand in: in an encoded image, the letters of one are chance."""
+    words = {mime: value for mime, value in data.items() if not mime.startswith("image/")}
+    return {mime: IMAGE.sub("", value) if isinstance(value, str) else value for mime, value in words.items()}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def _cells(notebook: NotebookNode) -> Iterator[str]:
@@ -174,13 +178,35 @@ def _cells(notebook: NotebookNode) -> Iterator[str]:
         lines = len(cell.source.splitlines())
         if lines > LONGEST_CELL:
             yield f"code cell {i} has {lines} lines; at most {LONGEST_CELL}"
-    for equation in equations(notebook):
-        if not equation.label:
-            yield f"an equation without a label: {equation.tex.strip()[:60]}"
+    found = equations(notebook)
+    yield from (f"an equation without a label: {e.tex.strip()[:60]}" for e in found if not e.label)
+    counts = Counter(e.label for e in found if e.label)
+    yield from (f"{count} equations are labelled {label!r}" for label, count in counts.items() if count > 1)
 
 
 def _numbers(notebook: NotebookNode) -> Iterator[str]:
-    for text in prose(notebook):
+    for text in map(markdown.prose, _markdown(notebook)):
         for match in NUMBER.finditer(text):
             near = " ".join(text[max(0, match.start() - 30) : match.end() + 20].split())
             yield f"a typed number in the prose: …{near}…; quote a claim, a record or a published value"
+
+
+def proportions(notebook: NotebookNode) -> list[str]:
+    """Return which measures of a whole chapter are out of bounds, each in a line."""
+    text = "\n".join(_markdown(notebook))
+    trees = [ast.parse(MAGIC.sub(r"\1pass", cell.source)) for cell in code_cells(notebook)]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    measures = {
+        "words": len(re.findall(r"\w+", markdown.prose(text))),
+        "code cells": len(trees),
+        "definitions": sum(isinstance(node, kinds) for tree in trees for node in ast.walk(tree)),
+        "bytes": len(nbformat.writes(notebook).encode()),
+        "bytes of explorers' frames": sum(explorer["bytes"] for explorer in records(notebook, "explorer")),
+        "prompts 'Before you run this'": text.count("Before you run this"),
+        "exercises": len(re.findall(r"\{exercise(-start)?\}", text)),
+    }
+    return [
+        f"{measures[what]} {what}; {low} to {high if high < math.inf else 'any number'} are allowed"
+        for what, (low, high) in PROPORTIONS.items()
+        if not low <= measures[what] <= high
+    ]

@@ -22,7 +22,8 @@ T = TypeVar("T")
 class Parameter:
     """One parameter: its name, default, range or choices, meaning, and its values in the two profiles.
 
-    ``low`` and ``high`` are inclusive; ``quick`` and ``full`` default to ``default``.
+    ``low`` and ``high`` are inclusive; ``quick`` and ``full`` default to ``default``. Raises ``ValueError`` for one
+    bound without the other, or when one of the three values is not allowed.
     """
 
     name: str
@@ -34,6 +35,14 @@ class Parameter:
     quick: Any = None
     full: Any = None
 
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"parameter {self.name!r} has low={self.low} and high={self.high}; give both or neither")
+        for name in ("default", "quick", "full"):
+            fault = self.refuse(self.profile(name))
+            if fault:
+                raise ValueError(f"{name} of {fault}")
+
     @property
     def allowed(self) -> str:
         """The allowed values in words."""
@@ -43,7 +52,7 @@ class Parameter:
         return kind if self.low is None else f"{kind} from {self.low} to {self.high}"
 
     def profile(self, name: str) -> Any:
-        """Return the value in profile ``quick`` or ``full``."""
+        """Return the value in profile ``default``, ``quick`` or ``full``."""
         value = getattr(self, name)
         return self.default if value is None else value
 
@@ -136,12 +145,14 @@ def _device(name: str) -> torch.device:
 
 
 def _assigned(cells: Sequence[str]) -> list[str]:
-    """Names set in the parameters cell and in the one that papermill injects: both begin with '# Parameters'."""
-    names = []
+    """Return the names set in the parameters cell (``# parameters``) and in papermill's (``# Parameters``)."""
+    names: list[str] = []
     for source in cells:
-        if source.lstrip().lower().startswith("# parameters"):
-            targets = [t for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
-            names += [t.id for t in targets if isinstance(t, ast.Name)]
+        if source.startswith("# parameters"):
+            names = []  # the cell was run anew, perhaps to mend a name: what it held before no longer counts
+        if source.startswith(("# parameters", "# Parameters")):
+            found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name))
+            names += [n.id for n in found if isinstance(n.ctx, ast.Store)]
     return names
 
 

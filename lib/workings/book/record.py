@@ -10,21 +10,22 @@ import argparse
 import importlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+import workings
 from workings.book.progress import progress
 from workings.book.records import write
 
 
 def experiments(chapter: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return the experiments of ``chapter``. Raises ``ValueError`` if it has none."""
-    try:
-        module = importlib.import_module(f"workings.{chapter}.experiments")
-    except ModuleNotFoundError as error:
-        raise ValueError(f"chapter {chapter!r} has no experiments to record ({error})") from error
-    return module.RECORDED  # type: ignore[no-any-return]
+    """Return the experiments of ``chapter``. Raises ``ValueError`` naming the chapters that have some."""
+    known = sorted(path.parent.name for folder in workings.__path__ for path in Path(folder).glob("*/experiments.py"))
+    if chapter not in known:
+        raise ValueError(f"chapter {chapter!r} has no experiments to record; those that have are {', '.join(known)}")
+    return importlib.import_module(f"workings.{chapter}.experiments").RECORDED  # type: ignore[no-any-return]
 
 
 def record(chapter: str, name: str, profile: str, device: str) -> str:
@@ -57,9 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     if options.only and options.only not in known:
         parser.error(f"no experiment {options.only!r}; there are {', '.join(known)}")
-    for name in [options.only] if options.only else known:
-        if options.profile in known[name]["profiles"]:
-            print(record(options.chapter, name, options.profile, options.device), flush=True)
+    chosen = [name for name in known if name == (options.only or name) and options.profile in known[name]["profiles"]]
+    if not chosen:
+        parser.error(f"no experiment of {options.only or options.chapter} has a profile {options.profile!r}")
+    for name in chosen:
+        print(record(options.chapter, name, options.profile, options.device), flush=True)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,10 @@ class Record:
     @property
     def is_stale(self) -> bool:
         """Whether the code that was run has changed since."""
-        return code_hash(self.code) != self.hash
+        try:
+            return code_hash(self.code) != self.hash
+        except ValueError:  # a function that is gone has changed
+            return True
 
     def array(self, key: str) -> np.ndarray:
         """Return one quantity as an array, seeds first."""
@@ -103,14 +107,16 @@ def write(
     """
     name_of_device, driver = _device(torch.device(device))
     record = Record(
-        chapter, name, command, profile, dict(parameters), list(seeds), _rounded(values), list(code), code_hash(code),
+        chapter, name, command, profile, dict(parameters), list(seeds),
+        {key: _rounded(column, key) for key, column in values.items()}, list(code), code_hash(code),
         _commit(), name_of_device, driver,
         {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         datetime.now(timezone.utc).strftime("%Y-%m-%d"),
     )  # fmt: skip
     text = json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    if len(text) > MOST:
-        raise ValueError(f"record {name!r} has {len(text)} bytes; at most {MOST} are allowed: store fewer points")
+    size = len(text.encode())
+    if size > MOST:
+        raise ValueError(f"record {name!r} has {size} bytes; at most {MOST} are allowed: store fewer points")
     path = results_folder() / chapter / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
@@ -121,19 +127,27 @@ def write(
 
 def recorded(name: str) -> Record:
     """Show the record ``name`` of the current chapter as a card with its provenance, and return it for plotting."""
+    if not current().chapter:
+        raise ValueError(f"recorded({name!r}) does not know its chapter: call begin(...) first")
     record = read(current().chapter, name)
     state = "stale: its code has changed since" if record.is_stale else "recorded"
     publish(f"{state}: {name}", _card(record), {"recorded": {"name": name, "stale": record.is_stale}})
     return record
 
 
-def _rounded(values: Any) -> Any:
-    """Numbers to 6 digits: more would be noise, and weight."""
-    if isinstance(values, Mapping):
-        return {key: _rounded(value) for key, value in values.items()}
-    if isinstance(values, torch.Tensor | np.ndarray | list | tuple):
-        return [_rounded(v) for v in (values.tolist() if hasattr(values, "tolist") else values)]
-    return float(f"{values:.6g}") if isinstance(values, float) else values
+def _rounded(value: Any, key: str) -> Any:
+    """Return numbers to 6 digits: more would be noise, and weight."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_rounded(item, key) for item in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.6g}")
+    if isinstance(value, int | str):
+        return value
+    raise ValueError(
+        f"record quantity {key!r} holds {value!r}; a record holds finite numbers, words, and lists of them"
+    )
 
 
 def _commit() -> str:

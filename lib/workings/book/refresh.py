@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 import nbformat
 import yaml
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 import workings
+from workings.book import notebooks
 from workings.book.explore import WIDGET
-from workings.book.notebooks import CHAPTERS, ROOT, load, names, path_of, records
+from workings.book.notebooks import code_cells, load, names, path_of, records
 from workings.book.output import KEY
 from workings.book.progress import QUIET
 
@@ -33,16 +36,21 @@ if "google.colab" in sys.modules:
 
 def set_up_cell() -> str:
     """Return the source of a chapter's first cell, from the one file that knows the repository's address."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text(encoding="utf-8"))
     return SET_UP.format(url=config["repository"]["url"], version=workings.__version__).rstrip()
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:
-    """Run ``notebook`` from the top in a kernel of its own, quietly. Raises on the first cell that fails."""
+    """Run ``notebook`` from the top in a kernel of its own, quietly.
+
+    Raises ``CellExecutionError`` at the first cell that fails; what ran until then is in ``notebook``.
+    """
     os.environ[QUIET] = "1"
-    client = NotebookClient(
-        notebook, timeout=TIMEOUT, record_timing=False, resources={"metadata": {"path": str(CHAPTERS)}}
-    )
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    folder = {"metadata": {"path": str(notebooks.CHAPTERS)}}
+    # streams come in pieces that depend on the machine's load: joined, they are the same every time
+    client = NotebookClient(notebook, timeout=TIMEOUT, record_timing=False, coalesce_streams=True, resources=folder)
     return client.execute()
 
 
@@ -78,8 +86,14 @@ def _as_myst(figure: dict[str, Any]) -> dict[str, Any]:
 
 
 def profiles(notebook: NotebookNode) -> dict[str, dict[str, Any]]:
-    """Return the profiles ``quick`` and ``full`` from the notebook's table of parameters."""
-    table = records(notebook, "parameters")[0]["table"]
+    """Return the profiles ``quick`` and ``full`` from the notebook's table of parameters.
+
+    Raises ``ValueError`` for a notebook that was not run, or calls no ``begin(...)``.
+    """
+    found = records(notebook, "parameters")
+    if not found:
+        raise ValueError("the notebook has no table of parameters: does it call begin(...)?")
+    table = found[0]["table"]
     return {
         kind: {row["name"]: row["default"] if row[kind] is None else row[kind] for row in table}
         for kind in ("quick", "full")
@@ -87,31 +101,46 @@ def profiles(notebook: NotebookNode) -> dict[str, dict[str, Any]]:
 
 
 def refresh(chapter: str) -> None:
-    """Run a chapter and write it and its profiles back; on failure nothing is written."""
-    notebook = load(chapter)
-    notebook.cells[0].source = set_up_cell()
+    """Run a chapter and write it and its profiles back; on failure nothing is written.
+
+    Raises ``ValueError`` for a chapter that there is not, or one without set-up cell or parameters, and
+    ``CellExecutionError`` when a cell fails.
+    """
+    path, notebook = path_of(chapter), load(chapter)
+    first = code_cells(notebook)[0]
+    if not first.source.startswith("# set-up"):
+        raise ValueError(f"the first code cell of {chapter!r} does not begin with '# set-up'")
+    first.source = set_up_cell()
     notebook = clean(execute(notebook))
-    text = nbformat.writes(notebook, version=4)
-    _write(path_of(chapter), re.sub(r"\n*\Z", "\n", text))
+    written = {path: re.sub(r"\n*\Z", "\n", nbformat.writes(notebook, version=4))}
     for kind, values in profiles(notebook).items():
-        path = CHAPTERS / "profiles" / chapter / f"{kind}.yml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, yaml.safe_dump(values, sort_keys=False))
+        written[path.parent / "profiles" / chapter / f"{kind}.yml"] = yaml.safe_dump(values, sort_keys=False)
+    for target, text in written.items():
+        _write(target, text)
 
 
 def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
 
 
-def main(arguments: list[str]) -> int:
-    """Refresh the named chapters, or all."""
-    for chapter in arguments or names():
+def main(arguments: list[str] | None = None) -> int:
+    """Refresh the named chapters, or all; return 1 at the first that fails."""
+    parser = argparse.ArgumentParser(prog="python -m workings.book.refresh", description=__doc__)
+    parser.add_argument("chapters", nargs="*", metavar="chapter", help="all if none is named")
+    for chapter in parser.parse_args(arguments).chapters or names():
         print(f"refreshing {chapter} …", flush=True)
-        refresh(chapter)
+        try:
+            refresh(chapter)
+        except ValueError as error:
+            parser.error(str(error))
+        except CellExecutionError as error:
+            print(f"{chapter} is as it was: a cell failed\n{error}", file=sys.stderr)
+            return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

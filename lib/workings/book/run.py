@@ -6,6 +6,7 @@ The executed notebook goes to ``runs/``; the chapter itself is not touched.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import sys
 from collections.abc import Mapping
@@ -15,9 +16,12 @@ from typing import Any
 import papermill
 import yaml
 from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
 
-from workings.book.notebooks import CHAPTERS, ROOT, load, path_of, records
+from workings.book import notebooks
+from workings.book.notebooks import load, path_of, records
 from workings.book.progress import QUIET
+from workings.book.refresh import profiles
 
 
 def run(chapter: str, parameters: Mapping[str, Any], output: Path) -> NotebookNode:
@@ -25,14 +29,14 @@ def run(chapter: str, parameters: Mapping[str, Any], output: Path) -> NotebookNo
 
     Raises ``ValueError`` before anything runs for an unknown parameter, and after it if the run did not use the values.
     """
-    known = [row["name"] for row in records(load(chapter), "parameters")[0]["table"]]
+    known = profiles(load(chapter))["quick"]
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         raise ValueError(f"parameter {unknown[0]!r} is unknown; the parameters of {chapter} are {', '.join(known)}")
     os.environ[QUIET] = "1"
     output.parent.mkdir(parents=True, exist_ok=True)
     executed: NotebookNode = papermill.execute_notebook(
-        path_of(chapter), output, dict(parameters), progress_bar=False, cwd=CHAPTERS, kernel_name="python3"
+        path_of(chapter), output, dict(parameters), progress_bar=False, cwd=notebooks.CHAPTERS, kernel_name="python3"
     )
     used = records(executed, "parameters")[0]["values"]
     ignored = {name: value for name, value in parameters.items() if used[name] != value}
@@ -45,10 +49,25 @@ def profile(chapter: str, name: str) -> dict[str, Any]:
     """Return the values of profile ``quick`` or ``full`` of a chapter; those of ``default`` are none."""
     if name == "default":
         return {}
-    path = CHAPTERS / "profiles" / chapter / f"{name}.yml"
+    path = path_of(chapter).parent / "profiles" / chapter / f"{name}.yml"
     if not path.is_file():
         raise ValueError(f"there is no profile {name!r} of {chapter!r}; there are default, quick and full")
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Return the name and value of ``name=value``; a value that is no Python literal is a word.
+
+    >>> assignment("rtol=1e-3"), assignment("device=cpu")
+    (('rtol', 0.001), ('device', 'cpu'))
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} sets nothing; write name=value")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,16 +75,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workings.book.run", description=__doc__)
     parser.add_argument("chapter")
     parser.add_argument("--profile", default="default", help="quick, default or full")
-    parser.add_argument("set", nargs="*", metavar="name=value", help="parameters, in YAML")
-    options = parser.parse_args(arguments)
+    parser.add_argument("set", nargs="*", metavar="name=value", help="parameters, as in Python")
+    options = parser.parse_intermixed_args(arguments)
+    output = Path("runs", f"{options.chapter}-{options.profile}.ipynb")
     try:
-        pairs = dict(pair.split("=", 1) for pair in options.set)
-        given = {name: yaml.safe_load(value) for name, value in pairs.items()}
-        output = ROOT / "runs" / f"{options.chapter}-{options.profile}.ipynb"
-        run(options.chapter, profile(options.chapter, options.profile) | given, output)
+        path_of(options.chapter)
+        given = profile(options.chapter, options.profile) | dict(map(assignment, options.set))
+        run(options.chapter, given, notebooks.ROOT / output)
     except ValueError as error:
         parser.error(str(error))
-    print(f"the executed chapter: {output.relative_to(ROOT)}")
+    except PapermillExecutionError as error:
+        print(f"{options.chapter} stopped; as far as it came it is in {output}\n{error}", file=sys.stderr)
+        return 1
+    print(f"the executed chapter: {output}")
     return 0
 
 

@@ -5,6 +5,7 @@ A result's tolerance has to be at least five standard deviations of its spread o
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 import tempfile
@@ -30,7 +31,7 @@ def measure(chapter: str, seeds: range = SEEDS) -> dict[str, list[float]]:
             executed = run(chapter, {"seed": seed}, Path(folder, f"{seed}.ipynb"))
             for claim in records(executed, "claim"):
                 if claim["kind"] == "result":
-                    values.setdefault(claim["name"], []).append(claim["measured"])
+                    values.setdefault(claim["name"], []).append(float(claim["measured"]))
     return values
 
 
@@ -54,6 +55,16 @@ def faults(claims: list[dict[str, Any]], spread: Record | None) -> list[str]:
     return found
 
 
+def store(chapter: str) -> str:
+    """Measure the spread of ``chapter`` and store it as a record; return what was done, in words."""
+    if not any(claim["kind"] == "result" for claim in records(load(chapter), "claim")):
+        return f"{chapter} claims no result"
+    values = measure(chapter)
+    command, code = f"make spread CHAPTER={chapter}", [f"workings.{chapter}"]
+    path = write(chapter, "spread", values, code=code, command=command, parameters={}, seeds=list(SEEDS))
+    return f"{chapter}: {len(values)} results over {len(SEEDS)} seeds: results/{chapter}/{path.name}"
+
+
 def _room(claim: dict[str, Any], mean: float) -> float:
     """How far a result may move from its mean over seeds before it stops holding."""
     if claim["tolerance"] is not None:
@@ -63,18 +74,17 @@ def _room(claim: dict[str, Any], mean: float) -> float:
     return float(min(mean - low, high - mean))
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Measure the named chapters, or all, and store each spread as a record."""
-    for chapter in arguments or names():
-        values = measure(chapter)
-        if not any(claim["kind"] == "result" for claim in records(load(chapter), "claim")):
-            print(f"{chapter} claims no result")
-            continue
-        command, code = f"make spread CHAPTER={chapter}", [f"workings.{chapter}"]
-        path = write(chapter, "spread", values, code=code, command=command, parameters={}, seeds=list(SEEDS))
-        print(f"{chapter}: {len(values)} results over {len(SEEDS)} seeds: results/{chapter}/{path.name}")
+    parser = argparse.ArgumentParser(prog="python -m workings.book.spread", description=__doc__)
+    parser.add_argument("chapters", nargs="*", metavar="chapter", help="all if none is named")
+    for chapter in parser.parse_args(arguments).chapters or names():
+        try:
+            print(store(chapter), flush=True)
+        except ValueError as error:
+            parser.error(str(error))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
