@@ -76,8 +76,12 @@ class Relation:
         return None
 
     def margin(self, value: np.ndarray) -> np.ndarray:
-        """Return how far each element of ``value`` is inside the bounds; negative outside."""
-        return np.minimum(value - self.low, self.high - value)
+        """Return how far each element of ``value`` is from breaking the claim; the least is the worst."""
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            if self.equals is not None:
+                deviation: np.ndarray = np.abs(value - self.equals)
+                return -deviation
+            return np.minimum(value - self.low, self.high - value)
 
 
 def claim(
@@ -278,7 +282,8 @@ def _card(record: dict[str, Any]) -> str:
 
 def _nearest(value: np.ndarray, relation: Relation) -> float:
     """Return the element that is nearest to breaking a bound, or farthest beyond it."""
-    return float(value.reshape(-1)[np.argmin(relation.margin(value.reshape(-1)))])
+    margin = relation.margin(value)
+    return float(np.broadcast_to(value, margin.shape).reshape(-1)[np.argmin(margin)])
 
 
 def _json(value: float) -> float | str:
