@@ -7,9 +7,34 @@
 [-0.98999, 0.14112]
 """
 
+from workings.neural_ode.flows import (
+    ContinuousFlow,
+    MLPField,
+    exact_divergence,
+    hutchinson_divergence,
+    standard_normal_log_prob,
+    trace_noise,
+)
 from workings.neural_ode.gradients import Stats
+from workings.neural_ode.losses import LossGradient, loss_gradient, trajectory_loss
 from workings.neural_ode.odeint import odeint, odeint_adjoint
 from workings.neural_ode.solver import SolverError
 from workings.neural_ode.tableaus import METHODS, Tableau
 
-__all__ = ["METHODS", "SolverError", "Stats", "Tableau", "odeint", "odeint_adjoint"]
+__all__ = [
+    "METHODS",
+    "ContinuousFlow",
+    "LossGradient",
+    "MLPField",
+    "SolverError",
+    "Stats",
+    "Tableau",
+    "exact_divergence",
+    "hutchinson_divergence",
+    "loss_gradient",
+    "odeint",
+    "odeint_adjoint",
+    "standard_normal_log_prob",
+    "trace_noise",
+    "trajectory_loss",
+]

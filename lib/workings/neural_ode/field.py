@@ -46,6 +46,10 @@ class Layout:
         shapes = [tuple(shape) for shape in self.shapes]
         return f"a tuple of shapes {shapes}" if self.is_tuple else f"shape {shapes[0]}"
 
+    def time(self, t: float) -> Tensor:
+        """Return ``t`` as a 0-dim tensor like the state."""
+        return torch.full((), t, dtype=self.dtype, device=self.device)
+
     def pack(self, y: State) -> Tensor:
         """Return the state ``y`` as one vector, shape (N,)."""
         if isinstance(y, Tensor):
@@ -77,8 +81,7 @@ class Field:
         """Return the slope at time ``t`` and vector ``y``, shape (N,)."""
         self.calls += 1
         layout = self.layout
-        time = torch.full((), t, dtype=layout.dtype, device=layout.device)
-        slope = self.func(time, layout.unpack(y))
+        slope = self.func(layout.time(t), layout.unpack(y))
         if layout.is_tuple:
             if not isinstance(slope, (tuple, list)) or len(slope) != len(layout.shapes):
                 raise TypeError(f"func must return, like y0, {layout.describe()}; got {_describe(slope)}")

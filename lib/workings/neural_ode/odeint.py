@@ -10,19 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workings.neural_ode.adjoint import ContinuousAdjoint, seminorm
 from workings.neural_ode.field import Field, Layout, State
 from workings.neural_ode.gradients import (
-    ContinuousAdjoint,
     DiscreteAdjoint,
     Norm,
     OutputTimes,
     Problem,
     StartTime,
     Stats,
-    parameters_of,
-    seminorm,
-    sequence_number,
 )
+from workings.neural_ode.parameters import parameters_of
 from workings.neural_ode.solver import Plan, solve
 from workings.neural_ode.tableaus import METHODS
 
@@ -73,7 +71,7 @@ def odeint(
         adjoint_params: the tensors to differentiate with respect to, for "discrete" and "adjoint". By default a
             module's parameters and every leaf that the first call of ``func`` reaches: name them here if ``func``
             reaches more in branches that it takes later.
-        adjoint_rtol: relative tolerance of the reverse solve; by default ``rtol``; this and the next three for "adjoint".
+        adjoint_rtol: relative tolerance of "adjoint"'s reverse solve; by default ``rtol``; the next three likewise.
         adjoint_atol: its absolute tolerance; by default ``atol``.
         adjoint_method: its method; by default ``method``.
         adjoint_options: its options; by default ``options``. Also ``norm``: "seminorm", which leaves the parameters'
@@ -100,8 +98,8 @@ def odeint(
     if gradient not in GRADIENTS:
         raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}; got {gradient!r}")
     layout = Layout(y0)
-    times = _times(t, layout)
-    plan = _plan("", rtol, atol, method, options)
+    times = output_times(t, layout)
+    plan = plan_steps("", rtol, atol, method, options)
     reverse, norm = None, None
     if gradient == "adjoint":
         reverse, norm = _reverse_plan(plan, options, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options)
@@ -156,10 +154,10 @@ def _solve_without_tape(
     problem: Problem, start: Tensor, gradient: str, adjoint_params: Iterable[Tensor] | None
 ) -> Tensor:
     if adjoint_params is None:
-        begun = sequence_number()
-        slope = problem.field(problem.times[0], start.detach())
-        problem.params = parameters_of(problem.field.func, slope, begun)
-        problem.slope = slope.detach()
+        state = start.detach()
+        problem.params, problem.slope = parameters_of(
+            problem.field.func, lambda: problem.field(problem.times[0], state)
+        )
     else:
         problem.params = [p for p in _tensors(adjoint_params) if p.requires_grad]
     if not (start.requires_grad or problem.params):
@@ -177,7 +175,7 @@ def _tensors(adjoint_params: Iterable[Tensor]) -> list[Tensor]:
     return params
 
 
-def _times(t: Tensor, layout: Layout) -> list[float]:
+def output_times(t: Tensor, layout: Layout) -> list[float]:
     """Return the output times as floats, or raise naming what is wrong with them."""
     if not isinstance(t, Tensor):
         raise TypeError(f"t must be a tensor of times; got {type(t).__name__}")
@@ -201,7 +199,7 @@ def _some(times: list[float]) -> str:
     return ", ".join(f"{value:g}" for value in times[:8]) + (", …" if len(times) > 8 else "")
 
 
-def _plan(prefix: str, rtol: float, atol: float, method: str | None, options: Options | None) -> Plan:
+def plan_steps(prefix: str, rtol: float, atol: float, method: str | None, options: Options | None) -> Plan:
     """Check what says how to step; ``prefix`` is put before the arguments' names in messages."""
     for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol)):
         if not isinstance(value, (int, float)):
@@ -243,7 +241,7 @@ def _reverse_plan(
         norm = seminorm
     elif norm is not None and not callable(norm):
         raise ValueError(f"adjoint_options['norm'] must be 'seminorm' or a function; got {norm!r}")
-    return _plan(
+    return plan_steps(
         "adjoint_",
         plan.rtol if rtol is None else rtol,
         plan.atol if atol is None else atol,

@@ -1,0 +1,159 @@
+r"""The continuous adjoint: one augmented solve in reverse time, with :math:`a(t) = +\partial L / \partial z(t)`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from workings.neural_ode.field import Field, rms
+from workings.neural_ode.gradients import Norm, Problem
+from workings.neural_ode.solver import RungeKutta, adaptive_steps, fixed_steps, solve
+
+
+class ContinuousAdjoint(torch.autograd.Function):
+    """The gradient by `reverse_solve`, keeping the solution at the output times only."""
+
+    @staticmethod
+    def forward(ctx: Any, problem: Problem, y0: Tensor, *params: Tensor) -> Tensor:
+        """Solve."""
+        solution = solve(problem.field, y0, problem.times, problem.plan, problem.slope)
+        ctx.problem = problem
+        ctx.save_for_backward(solution, *params)
+        return solution
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Differentiate."""
+        solution = ctx.saved_tensors[0]
+        y_grad, sums = reverse_solve(ctx.problem, solution, grads[0])
+        return None, y_grad, *sums
+
+
+class Augmented:
+    r"""The field of the reverse solve, on one vector :math:`[z, a, g]`, in which :math:`l` is a running loss (or 0).
+
+    .. math::
+        \dot z = f, \qquad \dot a = -a\, f_z - l_z, \qquad \dot g = -(a\, f_\theta + l_\theta).
+
+    One vector-Jacobian product of :math:`(f, l)` with :math:`(a, 1)` gives both right-hand sides.
+
+    Args:
+        field: the field f.
+        params: the parameters.
+        running: l as a function of a Python float and a flat state; None for 0.
+
+    """
+
+    def __init__(
+        self,
+        field: Field,
+        params: Sequence[Tensor],
+        running: Callable[[float, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.field, self.params, self.running = field, list(params), running
+
+    def __call__(self, t: float, state: Tensor) -> Tensor:
+        """Return the slope of :math:`[z, a, g]`."""
+        n = sum(self.field.layout.sizes)
+        with torch.enable_grad():
+            z = state[:n].detach().requires_grad_()
+            slope = self.field(t, z)
+            outputs, cotangents = [slope], [state[n : 2 * n]]
+            if self.running is not None:
+                outputs.append(self.running(t, z))
+                cotangents.append(state.new_ones(()))
+        kept = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+        inputs = [z, *self.params]
+        products: Sequence[Tensor | None] = [None] * len(inputs)
+        if kept:
+            products = torch.autograd.grad([o for o, _ in kept], inputs, [c for _, c in kept], allow_unused=True)
+        flat = [torch.zeros_like(x) if p is None else -p for x, p in zip(inputs, products, strict=True)]
+        return torch.cat([slope.detach(), *(p.reshape(-1).to(state.dtype) for p in flat)])
+
+
+def reverse_solve(
+    problem: Problem,
+    solution: Tensor,
+    jumps: Tensor,
+    running: Callable[[float, Tensor], Tensor] | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    r"""Integrate `Augmented` once from the last time to the first.
+
+    The start value is :math:`a(t_N) = \partial L/\partial z(t_N)`. At each :math:`t_i` on the way the part of the loss
+    that looks there is added, :math:`a(t_i^-) = a(t_i^+) + \partial L/\partial z(t_i)`, and z is set to what the
+    forward solve found there. The step length is carried from one interval to the next.
+
+    Args:
+        problem: field, times, parameters, and how to step back.
+        solution: the forward solution, shape (T, N).
+        jumps: :math:`\partial L/\partial z(t_i)`, shape (T, N).
+        running: l as a function of a Python float and a flat state; None for 0.
+
+    Returns:
+        :math:`a(t_0)`, shape (N,), with the jump at :math:`t_0` added, and for each parameter
+        :math:`\int (a f_\theta + l_\theta)\,dt`.
+
+    """
+    stats, params = problem.stats, problem.params
+    plan = replace(problem.reverse_plan or problem.plan, accepted=0, rejected=0)  # a second pass starts afresh
+    n, before = solution.shape[1], problem.field.calls
+    augmented = Augmented(problem.field, params, running)
+    a, g = jumps[-1], jumps.new_zeros(sum(p.numel() for p in params))
+    plan.norm = block_norm([n, *(p.numel() for p in params)], problem.norm)
+    method = RungeKutta(plan.tableau, torch.cat([solution[0], a, g]))
+    steps = fixed_steps if plan.fixed else adaptive_steps
+    for i in range(len(problem.times) - 1, 0, -1):
+        state = torch.cat([solution[i], a, g])
+        for step in steps(method, augmented, state, None, [problem.times[i], problem.times[i - 1]], plan):
+            state = step.y1
+        mismatch = rms(state[:n] - solution[i - 1]) / max(rms(solution[i - 1]), plan.atol, 1e-300)
+        stats.reconstruction_error = max(stats.reconstruction_error, mismatch)
+        a, g = state[n : 2 * n] + jumps[i - 1], state[2 * n :]
+    stats.backward_evaluations += problem.field.calls - before
+    stats.backward_accepted += plan.accepted
+    stats.backward_rejected += plan.rejected
+    _warn_of_mismatch(stats.reconstruction_error)
+    parts = g.split([p.numel() for p in params]) if params else ()
+    return a, [part.view(p.shape).to(p.dtype) for part, p in zip(parts, params, strict=True)]
+
+
+def _warn_of_mismatch(error: float) -> None:
+    if not error <= 0.1:
+        warnings.warn(
+            f"the continuous adjoint integrated the state back to a relative error of {error:.2g}, so its gradient "
+            "cannot be trusted: the equation is unstable in reverse. Use gradient='discrete', or more output times",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def block_norm(sizes: list[int], norm: Norm | None) -> Callable[[Tensor], float]:
+    """Return the norm of the scaled error of ``[z, a, g]``: the largest over its blocks, unless ``norm`` is given.
+
+    Args:
+        sizes: the size of the state and of each parameter.
+        norm: a function of the blocks (t, z, a, *parameters) as in torchdiffeq, where t is a 0-dim zero.
+
+    """
+    n, sizes = sizes[0], [sizes[0], sizes[0], *sizes[1:]]
+
+    def default(error: Tensor) -> float:
+        blocks = [error[:n], error[n : 2 * n]] + ([error[2 * n :]] if len(sizes) > 2 else [])
+        return math.nan if not error.isfinite().all() else max(rms(block) for block in blocks)
+
+    if norm is None:
+        return default
+    return lambda error: float(norm((error.new_zeros(()), *error.split(sizes))))
+
+
+def seminorm(blocks: tuple[Tensor, ...]) -> float:
+    """Return the norm of z and a alone: the parameters' integral needs no error control (Kidger et al., 2021)."""
+    return max(rms(blocks[1]), rms(blocks[2]))
