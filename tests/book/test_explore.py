@@ -93,7 +93,12 @@ def test_a_switch_adds_the_frames_of_the_other_form(page: Any) -> None:
 @pytest.mark.parametrize("switch", ["", "as printed"])
 def test_the_live_form_draws_what_the_frame_shows(page: Any, switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     boxed: list[Any] = []
-    monkeypatch.setattr(ipywidgets, "VBox", lambda children: boxed.extend(children) or SimpleNamespace(model_id="x"))
+
+    def box(children: list[Any]) -> SimpleNamespace:
+        boxed.extend(children)
+        return SimpleNamespace(model_id="x")
+
+    monkeypatch.setattr(ipywidgets, "VBox", box)
     explore(draw, "height", VALUES, alt=alt, switch=switch, colours=64, dpi=144)
     data, _ = page[0]
     frames = [base64.b64decode(str(f["src"]).partition(",")[2]) for f in Tags(data["text/html"]).all("img")]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 FENCE = re.compile(r"[ \t]*(?P<mark>`{3,}|~{3,}|:{3,})[ \t]*(?:\{(?P<name>[\w:-]+)\})?(?P<rest>[^`]*)")
 NOT_PROSE = ("code", "code-block", "code-cell", "raw", "glue", "bibliography", "toctree")  # directives
+OF_PATHS = ("figure", "image", "include")  # their argument is a path, what stands in them is prose
 OPTION = re.compile(r"[ \t]*:[\w-]+:")
 LABEL = re.compile(r":label:\s*(\S+)")
 CODE_OR_ROLE = re.compile(r"(?:\{[\w:+-]+\})?(?P<ticks>`+).+?(?P=ticks)(?!`)", re.S)
@@ -85,7 +86,7 @@ def _block(fence: re.Match[str], body: list[str]) -> Iterator[Equation | str]:
         label = LABEL.search("\n".join(body[:options]))
         yield Equation(label[1] if label else "", "\n".join([fence["rest"], *body[options:]]).strip())
     elif fence["name"] and fence["name"] not in NOT_PROSE:
-        yield fence["rest"]
+        yield "" if fence["name"] in OF_PATHS else fence["rest"]
         yield from _pieces(body[options:])
     elif fence["mark"][0] == ":" and not fence["name"]:
         yield from _pieces(body)

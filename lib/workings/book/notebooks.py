@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CHAPTERS = ROOT / "chapters"
 LONGEST_CELL = 12  # lines
 NUMBER = re.compile(r"\d+\.\d+|\d\s?(%|×|dB|nats|bits|ms|s\b|MB|GB)")
-HOME = re.compile(rf"/home/|/Users/|/root/|[A-Z]:\\Users\\|/tmp/|{re.escape(str(ROOT))}")
+HOME = re.compile(rf"{re.escape(str(ROOT))}|/home/|/Users/|/root/|[A-Z]:\\Users\\|/tmp/")
 IMAGE = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+")
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.M)
 PARAMETER = re.compile(r"\w+ = (?P<value>[^#]+?)\s+# \S.*")
