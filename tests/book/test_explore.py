@@ -107,12 +107,12 @@ def test_the_live_form_draws_what_the_frame_shows(page: Any, switch: str, monkey
     assert image.value == frames[0]
     slider.index = 2
     assert image.value == frames[2]
-    for box in boxes:
-        box.value = True
+    for one in boxes:
+        one.value = True
         assert image.value == frames[5]
         slider.index = 1
         assert image.value == frames[4]
-        box.value = False
+        one.value = False
         assert image.value == frames[1]
     assert len(boxes) == bool(switch)
 

@@ -20,7 +20,7 @@ from workings.book.codehash import reached
 from workings.book.ledger import disagreements
 from workings.book.notebooks import equations, load, names, path_of, records
 from workings.book.records import read
-from workings.book.refresh import execute
+from workings.book.refresh import execute, plain
 
 
 def changed(since: str) -> list[str]:
@@ -78,7 +78,7 @@ def report(chapter: str) -> list[str]:
     try:
         execute(now)
     except CellExecutionError as error:  # a claim that broke ends the run: what comes after it was not reached
-        lines.append(f"  the run stopped: {str(error).strip().splitlines()[-1]}")
+        lines.append(f"  the run stopped: {plain(error).splitlines()[-1]}")
     for name, before, after, fraction in compare(records(stored, "claim"), records(now, "claim")):
         lines.append(f"  {name:40s} {_text(before):>12s} {_text(after):>12s} {fraction:10.2e}")
     stale = [r["name"] for r in records(stored, "recorded") if read(chapter, r["name"]).is_stale]

@@ -54,6 +54,11 @@ def execute(notebook: NotebookNode) -> NotebookNode:
     return client.execute()
 
 
+def plain(error: Exception) -> str:
+    """Return what an error of a cell says, without the terminal's colours."""
+    return re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip()
+
+
 def clean(notebook: NotebookNode) -> NotebookNode:
     """Take out what differs from run to run, and put alt texts and captions where the book reads them."""
     language = {"name": "python"}
@@ -137,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
         except ValueError as error:
             parser.error(str(error))
         except CellExecutionError as error:
-            print(f"{chapter} is as it was: a cell failed\n{error}", file=sys.stderr)
+            print(f"{chapter} is as it was: a cell failed\n{plain(error)}", file=sys.stderr)
             return 1
     return 0
 

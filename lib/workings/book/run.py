@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from workings.book import notebooks
 from workings.book.notebooks import load, path_of, records
 from workings.book.progress import QUIET
-from workings.book.refresh import profiles
+from workings.book.refresh import plain, profiles
 
 
 def run(chapter: str, parameters: Mapping[str, Any], output: Path) -> NotebookNode:
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     except PapermillExecutionError as error:
-        print(f"{options.chapter} stopped; as far as it came it is in {output}\n{error}", file=sys.stderr)
+        print(f"{options.chapter} stopped; as far as it came it is in {output}\n{plain(error)}", file=sys.stderr)
         return 1
     print(f"the executed chapter: {output}")
     return 0

@@ -62,7 +62,7 @@ def store(chapter: str) -> str:
     values = measure(chapter)
     command, code = f"make spread CHAPTER={chapter}", [f"workings.{chapter}"]
     path = write(chapter, "spread", values, code=code, command=command, parameters={}, seeds=list(SEEDS))
-    return f"{chapter}: {len(values)} results over {len(SEEDS)} seeds: results/{chapter}/{path.name}"
+    return f"{chapter}: {', '.join(values)} over {len(SEEDS)} seeds in results/{chapter}/{path.name}"
 
 
 def _room(claim: dict[str, Any], mean: float) -> float:
