@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from workings.neural_ode.field import Field, rms
-from workings.neural_ode.gradients import Norm, Problem
+from workings.neural_ode.field import rms
+from workings.neural_ode.gradients import Norm, Problem, Pullback
 from workings.neural_ode.solver import RungeKutta, adaptive_steps, fixed_steps, solve
 
 
@@ -43,47 +43,28 @@ class Augmented:
     .. math::
         \dot z = f, \qquad \dot a = -a\, f_z - l_z, \qquad \dot g = -(a\, f_\theta + l_\theta).
 
-    One vector-Jacobian product of :math:`(f, l)` with :math:`(a, 1)` gives both right-hand sides.
-
     Args:
-        field: the field f.
-        params: the parameters.
-        running: l as a function of a Python float and a flat state; None for 0.
+        pull: products of (f, l) with (a, 1), which give both right-hand sides at once.
 
     """
 
-    def __init__(
-        self,
-        field: Field,
-        params: Sequence[Tensor],
-        running: Callable[[float, Tensor], Tensor] | None = None,
-    ) -> None:
-        self.field, self.params, self.running = field, list(params), running
+    def __init__(self, pull: Pullback) -> None:
+        self.pull = pull
 
     def __call__(self, t: float, state: Tensor) -> Tensor:
         """Return the slope of :math:`[z, a, g]`."""
-        n = sum(self.field.layout.sizes)
-        with torch.enable_grad():
-            z = state[:n].detach().requires_grad_()
-            slope = self.field(t, z)
-            outputs, cotangents = [slope], [state[n : 2 * n]]
-            if self.running is not None:
-                outputs.append(self.running(t, z))
-                cotangents.append(state.new_ones(()))
-        kept = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
-        inputs = [z, *self.params]
-        products: Sequence[Tensor | None] = [None] * len(inputs)
-        if kept:
-            products = torch.autograd.grad([o for o, _ in kept], inputs, [c for _, c in kept], allow_unused=True)
-        flat = [torch.zeros_like(x) if p is None else -p for x, p in zip(inputs, products, strict=True)]
-        return torch.cat([slope.detach(), *(p.reshape(-1).to(state.dtype) for p in flat)])
+        n = sum(self.pull.field.layout.sizes)
+        slopes, by_state, by_params = self.pull(t, state[:n], state[n : 2 * n])
+        terms = [torch.zeros_like(p) if g is None else g for p, g in zip(self.pull.params, by_params, strict=True)]
+        integrand = [term.reshape(-1).to(state.dtype) for term in terms]
+        return torch.cat([self.pull.field.layout.pack(slopes).detach(), *torch._foreach_neg([by_state, *integrand])])
 
 
 def reverse_solve(
     problem: Problem,
     solution: Tensor,
     jumps: Tensor,
-    running: Callable[[float, Tensor], Tensor] | None = None,
+    running: Callable[[Tensor, Any], Tensor] | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     r"""Integrate `Augmented` once from the last time to the first.
 
@@ -95,7 +76,7 @@ def reverse_solve(
         problem: field, times, parameters, and how to step back.
         solution: the forward solution, shape (T, N).
         jumps: :math:`\partial L/\partial z(t_i)`, shape (T, N).
-        running: l as a function of a Python float and a flat state; None for 0.
+        running: l, of a 0-dim time and the state; None for 0.
 
     Returns:
         :math:`a(t_0)`, shape (N,), with the jump at :math:`t_0` added, and for each parameter
@@ -105,7 +86,7 @@ def reverse_solve(
     stats, params = problem.stats, problem.params
     plan = replace(problem.reverse_plan or problem.plan, accepted=0, rejected=0)  # a second pass starts afresh
     n, before = solution.shape[1], problem.field.calls
-    augmented = Augmented(problem.field, params, running)
+    augmented = Augmented(Pullback(problem.field, params, running))
     a, g = jumps[-1], jumps.new_zeros(sum(p.numel() for p in params))
     plan.norm = block_norm([n, *(p.numel() for p in params)], problem.norm)
     method = RungeKutta(plan.tableau, torch.cat([solution[0], a, g]))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 State = Tensor | tuple[Tensor, ...]
+
+
+def parts_of(y: Any) -> tuple[Any, ...]:
+    """Return the parts of a state: its entries, or itself alone."""
+    return tuple(y) if isinstance(y, (tuple, list)) else (y,)
 
 
 class Layout:
@@ -26,7 +31,7 @@ class Layout:
 
     def __init__(self, y: State) -> None:
         self.is_tuple = isinstance(y, (tuple, list))
-        parts: tuple[Any, ...] = tuple(y) if self.is_tuple else (y,)
+        parts = parts_of(y)
         for part in parts:
             if not isinstance(part, Tensor):
                 raise TypeError(f"y0 must be a tensor or a tuple of tensors; got {type(part).__name__}")
@@ -50,18 +55,22 @@ class Layout:
         """Return ``t`` as a 0-dim tensor like the state."""
         return torch.full((), t, dtype=self.dtype, device=self.device)
 
-    def pack(self, y: State) -> Tensor:
-        """Return the state ``y`` as one vector, shape (N,)."""
-        if isinstance(y, Tensor):
-            return y.reshape(-1)
-        return torch.cat([part.reshape(-1) for part in y])
-
-    def unpack(self, flat: Tensor) -> State:
-        """Return vectors, shape (..., N), in the shape of the state: (..., *shape), or a tuple of such."""
+    def parts(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """Return the parts of vectors, shape (..., N), each of shape (..., *shape)."""
         if not self.is_tuple:
-            return flat.view(flat.shape[:-1] + self.shapes[0])
-        parts = flat.split(self.sizes, dim=-1)
-        return tuple(p.reshape(flat.shape[:-1] + shape) for p, shape in zip(parts, self.shapes, strict=True))
+            return (flat.view(flat.shape[:-1] + self.shapes[0]),)
+        pieces = flat.split(self.sizes, dim=-1)
+        return tuple(p.reshape(flat.shape[:-1] + shape) for p, shape in zip(pieces, self.shapes, strict=True))
+
+    def state(self, parts: tuple[Tensor, ...]) -> State:
+        """Return the parts as the user sees them: a tuple, or the only tensor."""
+        return parts if self.is_tuple else parts[0]
+
+    def pack(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the parts as one vector, shape (N,)."""
+        if len(parts) == 1:
+            return parts[0].reshape(-1)
+        return torch.cat([part.reshape(-1) for part in parts])
 
 
 class Field:
@@ -79,26 +88,25 @@ class Field:
 
     def __call__(self, t: float, y: Tensor) -> Tensor:
         """Return the slope at time ``t`` and vector ``y``, shape (N,)."""
+        return self.layout.pack(self.slopes(t, self.layout.parts(y)))
+
+    def slopes(self, t: float, parts: tuple[Tensor, ...]) -> Sequence[Tensor]:
+        """Return the parts of the slope at time ``t`` and the parts of a state, checked."""
         self.calls += 1
         layout = self.layout
-        slope = self.func(layout.time(t), layout.unpack(y))
-        if layout.is_tuple:
-            if not isinstance(slope, (tuple, list)) or len(slope) != len(layout.shapes):
-                raise TypeError(f"func must return, like y0, {layout.describe()}; got {_describe(slope)}")
-            for part, shape in zip(slope, layout.shapes, strict=True):
-                self._check(part, shape)
-            return layout.pack(tuple(slope))
-        self._check(slope, layout.shapes[0])
-        return slope.reshape(-1)  # type: ignore[no-any-return]
-
-    def _check(self, slope: Any, shape: torch.Size) -> None:
-        layout = self.layout
-        if not isinstance(slope, Tensor):
+        slope = self.func(layout.time(t), layout.state(parts))
+        if not layout.is_tuple:
+            slope = (slope,)
+        elif not isinstance(slope, (tuple, list)) or len(slope) != len(parts):
             raise TypeError(f"func must return, like y0, {layout.describe()}; got {_describe(slope)}")
-        if slope.shape != shape:
-            raise ValueError(f"func must return shape {tuple(shape)}, as y0 has it; got {tuple(slope.shape)}")
-        if slope.dtype != layout.dtype or slope.device != layout.device:
-            raise TypeError(f"func must return {layout.dtype} on {layout.device}, as y0 is; got {_describe(slope)}")
+        for part, shape in zip(slope, layout.shapes, strict=True):
+            if not isinstance(part, Tensor):
+                raise TypeError(f"func must return, like y0, {layout.describe()}; got {_describe(part)}")
+            if part.shape != shape:
+                raise ValueError(f"func must return shape {tuple(shape)}, as y0 has it; got {tuple(part.shape)}")
+            if part.dtype != layout.dtype or part.device != layout.device:
+                raise TypeError(f"func must return {layout.dtype} on {layout.device}, as y0 is; got {_describe(part)}")
+        return slope  # type: ignore[no-any-return]
 
 
 def _describe(value: Any) -> str:

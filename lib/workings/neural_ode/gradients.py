@@ -47,26 +47,37 @@ class Stats:
 
 
 class Pullback:
-    """Vector-Jacobian products of a field with respect to its state and its parameters.
+    r"""Vector-Jacobian products of a field, with respect to its state and its parameters.
 
     Args:
-        field: the field.
+        field: the field f.
         params: its parameters.
+        running: a running loss l of a 0-dim time and the state, differentiated along with f; None for 0.
 
     """
 
-    def __init__(self, field: Field, params: Sequence[Tensor]) -> None:
-        self.field, self.params = field, list(params)
+    def __init__(
+        self, field: Field, params: Sequence[Tensor], running: Callable[[Tensor, Any], Tensor] | None = None
+    ) -> None:
+        self.field, self.params, self.running = field, list(params), running
 
-    def __call__(self, t: float, y: Tensor, cotangent: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """Return the product with respect to the state, (N,), and to each parameter, None where it has no part."""
+    def __call__(self, t: float, y: Tensor, a: Tensor) -> tuple[Sequence[Tensor], Tensor, Sequence[Tensor | None]]:
+        r"""Return f in parts, :math:`a f_z + l_z`, (N,), and for each parameter :math:`a f_\theta + l_\theta` or None."""
+        layout = self.field.layout
         with torch.enable_grad():
-            z = y.detach().requires_grad_()
-            slope = self.field(t, z)
-        if not slope.requires_grad:
-            return torch.zeros_like(y), [None] * len(self.params)
-        by_state, *by_params = torch.autograd.grad(slope, (z, *self.params), cotangent, allow_unused=True)
-        return torch.zeros_like(y) if by_state is None else by_state, by_params
+            # leaves in the shape of the state: one vector, cut up, would cost more nodes than a small network has
+            z = tuple(part.detach().requires_grad_() for part in layout.parts(y))
+            slopes = self.field.slopes(t, z)
+            pairs = list(zip(slopes, layout.parts(a), strict=True))
+            if self.running is not None:
+                pairs.append((self.running(layout.time(t), layout.state(z)), y.new_ones(())))
+        outputs = [(o, c) for o, c in pairs if o.requires_grad]
+        if not outputs:
+            return slopes, torch.zeros_like(y), [None] * len(self.params)
+        inputs = (*z, *self.params)
+        grads = torch.autograd.grad([o for o, _ in outputs], inputs, [c for _, c in outputs], allow_unused=True)
+        by_state = [torch.zeros_like(x) if g is None else g for x, g in zip(z, grads, strict=False)]
+        return slopes, layout.pack(by_state), grads[len(z) :]
 
 
 def add_to(sums: list[Tensor], terms: Sequence[Tensor | None]) -> None:
@@ -108,7 +119,8 @@ class DiscreteAdjoint(torch.autograd.Function):
         kept: list[tuple[Step, Dense]] = []
 
         def keep(step: Step, dense: Dense) -> None:
-            kept.append((step._replace(K=step.K.clone()), dense))
+            # the last slope enters no later stage
+            kept.append((step._replace(K=step.K[:-1].clone()), dense))
 
         solution = solve(problem.field, y0, problem.times, problem.plan, problem.slope, keep=keep)
         ctx.problem = problem
@@ -139,34 +151,39 @@ def _reverse_steps(
 ) -> tuple[Tensor, list[Tensor]]:
     """Carry the gradient of the outputs, (T, N), back through all steps, to the first state and the parameters."""
     tableau = problem.plan.tableau
+    s, fsal = tableau.stages, tableau.first_same_as_last
     pull, sums = Pullback(problem.field, problem.params), [torch.zeros_like(p) for p in problem.params]
-    method = RungeKutta(tableau, grad[0], tape=True)
-    y_bar, carried = torch.zeros_like(grad[0]), None
+    table = RungeKutta(tableau, grad[0], tape=True).rows
+    bars = grad.new_zeros(s + 1, grad.shape[1])  # row 0 is ȳ, row 1 + i is k̄_i
+    scaled = torch.ones(len(table), s + 1, dtype=grad.dtype, device=grad.device)  # [1, h a_i0, h a_i1, …]
+    rows, heads, parts = list(bars), [bars[: 1 + i] for i in range(s)], [scaled[i, : 1 + i] for i in range(s)]
+    carried: Tensor | None = None
     for n in reversed(range(len(steps))):
         t, h, dense = steps[n]
-        A, b = method.rows[:-2] * h, method.rows[-2] * h
-        K_bar = torch.outer(b, y_bar)
-        needed = [v != 0 for v in tableau.b]
-        if dense.weights:
-            outputs = grad[dense.first : dense.first + len(dense.weights)]
-            K_bar.addmm_((b.new_tensor(dense.weights) * h).T, outputs)
-            y_bar = y_bar + outputs.sum(0)
-            needed = [need or any(w[i] != 0 for w in dense.weights) for i, need in enumerate(needed)]
-        if carried is not None:  # the last slope was the first of the step after
-            K_bar[-1] += carried
-            needed[-1] = True
-        stop = 1 if tableau.first_same_as_last and n > 0 else 0
-        for i in reversed(range(stop, tableau.stages)):
-            if not needed[i] and not any(row[i] for row in tableau.a[i + 1 :]):
-                continue
-            point = torch.addmv(ys[n], Ks[n][:i].T, A[i, :i]) if i else ys[n]
-            point_bar, terms = pull(t + method.nodes[i] * h, point, K_bar[i])
-            add_to(sums, terms)
-            y_bar = y_bar + point_bar
-            if i:
-                K_bar[:i].addr_(A[i, :i], point_bar)
-        carried = K_bar[0] if stop else None
-    return y_bar + grad[0], sums
+        torch.mul(table, h, out=scaled[:, 1:])
+        torch.outer(scaled[s, 1:], rows[0], out=bars[1:])
+        used = _seed(bars, dense, h, grad)
+        if carried is not None:  # the last slope was also the first of the step after
+            rows[s] += carried
+            used[-1] = True
+        points = torch.addmm(ys[n], scaled[:s, 1:s], Ks[n])
+        stop = 1 if fsal and n > 0 else 0
+        for i in reversed(range(stop, s)):
+            if used[i] or tableau.b[i] != 0 or any(row[i] for row in tableau.a[i + 1 :]):
+                _, point_bar, terms = pull(t + float(tableau.c[i]) * h, points[i], rows[1 + i])
+                add_to(sums, terms)
+                heads[i].addr_(parts[i], point_bar)
+        carried = rows[1].clone() if stop else None
+    return rows[0] + grad[0], sums
+
+
+def _seed(bars: Tensor, dense: Dense, h: float, grad: Tensor) -> list[bool]:
+    """Add the gradients of the outputs inside a step to ``bars``; return which slopes those outputs use."""
+    if dense.weights:
+        outputs = grad[dense.first : dense.first + len(dense.weights)]
+        bars[1:].addmm_(grad.new_tensor(dense.weights).T, outputs, alpha=h)
+        bars[0] += outputs.sum(0)
+    return [any(w[i] != 0 for w in dense.weights) for i in range(len(bars) - 1)]
 
 
 class StartTime(torch.autograd.Function):

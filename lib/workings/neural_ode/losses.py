@@ -64,10 +64,6 @@ class _System(nn.Module):
         """Return the running loss l, or 0."""
         return z.new_zeros(()) if self.running is None else _scalar("running", self.running(t, z))
 
-    def source(self, layout: Layout) -> Callable[[float, Tensor], Tensor]:
-        """Return the running loss as a function of a Python float and a flat state."""
-        return lambda t, z: self.along(layout.time(t), layout.unpack(z))  # type: ignore[arg-type]
-
     def at_end(self, z: Tensor) -> Tensor:
         """Return the terminal loss of a trajectory ``z``, (T, *shape), or 0."""
         return z.new_zeros(()) if self.terminal is None else _scalar("terminal", self.terminal(z[-1]))
@@ -193,7 +189,7 @@ def loss_gradient(
 
     loss, start, theta_start = _differentiate(system.at_end, z, theta)  # terminal: a(t_N) = ∂L_T/∂z(t_N)
     seen, jumps, theta_seen = _differentiate(system.at_times, z, theta)  # observed: a(t_i⁻) = a(t_i⁺) + ∂L_i/∂z(t_i)
-    source = None if running is None else system.source(layout)  # running: ȧ = −a f_z − l_z
+    source = None if running is None else system.along  # running: ȧ = −a f_z − l_z
 
     given = (start + jumps).flatten(1)
     a, theta_path = reverse_solve(problem, z.flatten(1), given, source)
@@ -219,16 +215,16 @@ def _differentiate(
 
 
 @torch.no_grad()
-def _to_times(
-    problem: Problem, z: Tensor, given: Tensor, a: Tensor, source: Callable[[float, Tensor], Tensor] | None
-) -> Tensor:
+def _to_times(problem: Problem, z: Tensor, given: Tensor, a: Tensor, source: Running | None) -> Tensor:
     """Return the gradient to times: at each dL/dz(t_i) f, at the ends also the running loss that is won or lost."""
     slopes = torch.stack([problem.field(t, row) for t, row in zip(problem.times, z, strict=True)])
     by_time = (given * slopes).sum(1)
     by_time[0] -= torch.dot(a, slopes[0])  # what a(t_0) has from t_0 itself cancels: z(t_0) = y0 at any t_0
     if source is not None:
-        by_time[-1] += source(problem.times[-1], z[-1])
-        by_time[0] -= source(problem.times[0], z[0])
+        layout = problem.field.layout
+        ends = [source(layout.time(problem.times[i]), layout.parts(z[i])[0]) for i in (0, -1)]
+        by_time[0] -= ends[0]
+        by_time[-1] += ends[1]
     return by_time
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from workings.neural_ode.adjoint import ContinuousAdjoint, seminorm
-from workings.neural_ode.field import Field, Layout, State
+from workings.neural_ode.field import Field, Layout, State, parts_of
 from workings.neural_ode.gradients import (
     DiscreteAdjoint,
     Norm,
@@ -111,7 +111,7 @@ def odeint(
         )
     stats = Stats() if stats is None else stats
     stats.reset()
-    start = layout.pack(y0)
+    start = layout.pack(parts_of(y0))
     if not start.isfinite().all():
         raise ValueError("y0 contains NaN or infinity")
     problem = Problem(Field(func, layout), times, plan, [], stats, reverse_plan=reverse, norm=norm)
@@ -119,7 +119,7 @@ def odeint(
         solution = _solve(problem, start, t, gradient, adjoint_params)
     finally:
         stats.evaluations, stats.accepted, stats.rejected = problem.field.calls, plan.accepted, plan.rejected
-    return layout.unpack(solution)
+    return layout.state(layout.parts(solution))
 
 
 def odeint_adjoint(func: Callable[[Tensor, Any], Any], y0: State, t: Tensor, **kwargs: Any) -> Any:

@@ -87,6 +87,7 @@ class RungeKutta:
         table = [[float(v) for v in row] + [0.0] * (s - len(row)) for row in rows]
         self.rows = torch.tensor(table, dtype=like.dtype, device=like.device)
         self.nodes = [float(c) for c in tableau.c]
+        self.first = like  # the first slope; without a tape it lies in K
         if not tape:
             self.K = like.new_empty(s, like.numel())
             self.scaled = torch.empty_like(self.rows)
@@ -94,12 +95,18 @@ class RungeKutta:
             self.heads = [self.K[:i].T for i in range(s + 1)]
             self.parts = [self.scaled[i, :i] for i in range(s + 1)]
 
-    def stages(self, field: VectorField, t: float, h: float, y: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the slopes, shape (stages, N), and the new state, (N,); ``slope`` is the first one."""
+    def begin(self, slope: Tensor) -> None:
+        """Take ``slope`` as the first one of the next step."""
         if self.tape:
-            return self._taped(field, t, h, y, slope)
+            self.first = slope
+        else:
+            self.slots[0].copy_(slope)
+
+    def stages(self, field: VectorField, t: float, h: float, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the slopes, shape (stages, N), and the new state, (N,)."""
+        if self.tape:
+            return self._taped(field, t, h, y)
         torch.mul(self.rows, h, out=self.scaled)
-        self.slots[0].copy_(slope)
         s, y1 = self.tableau.stages, y
         for i in range(1, s):
             y1 = torch.addmv(y, self.heads[i], self.parts[i])
@@ -108,8 +115,8 @@ class RungeKutta:
             y1 = torch.addmv(y, self.heads[s], self.parts[s])
         return self.K, y1
 
-    def _taped(self, field: VectorField, t: float, h: float, y: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        scaled, slopes, y1 = self.rows * h, [slope], y
+    def _taped(self, field: VectorField, t: float, h: float, y: Tensor) -> tuple[Tensor, Tensor]:
+        scaled, slopes, y1 = self.rows * h, [self.first], y
         for i in range(1, self.tableau.stages):
             y1 = torch.addmv(y, torch.stack(slopes).T, scaled[i, :i])
             slopes.append(field(t + self.nodes[i] * h, y1))
@@ -144,11 +151,11 @@ def fixed_steps(
         h = (stop - begin) / n
         for j in range(n):
             t, end = begin + j * h, stop if j == n - 1 else begin + (j + 1) * h
-            K, y1 = method.stages(field, t, h, y, field(t, y) if slope is None else slope)
+            method.begin(field(t, y) if slope is None else slope)
+            K, y1 = method.stages(field, t, h, y)
             plan.accepted += 1
             yield Step(t, end, h, y, K, y1)
-            # a copy, since the buffer's last row is overwritten while it still serves as the first
-            y, slope = y1, K[-1].clone() if fsal else None
+            y, slope = y1, K[-1] if fsal else None
 
 
 def adaptive_steps(
@@ -165,16 +172,18 @@ def adaptive_steps(
     slope = field(t, y) if slope is None else slope
     if plan.first_step is None:
         plan.first_step = first_step(field, t, y, slope, sign, abs(stop - t), plan)
-    grow, size = GROW, y.detach().abs()
+    method.begin(slope)
+    grow, size, atol = GROW, y.detach().abs(), y.new_tensor(plan.atol)
     while t != stop:
         if plan.accepted + plan.rejected >= plan.max_num_steps:
             raise _out_of_steps(t, times, plan)
         proposed = plan.first_step
         last = abs(stop - t) <= 1.01 * proposed
         h = stop - t if last else sign * proposed
-        K, y1 = method.stages(field, t, h, y, slope)
+        K, y1 = method.stages(field, t, h, y)
         size1 = y1.detach().abs()
-        ratio = plan.norm(method.error(K, h).div_(torch.maximum(size, size1).mul_(plan.rtol).add_(plan.atol)))
+        scale = torch.add(atol, torch.maximum(size, size1), alpha=plan.rtol)
+        ratio = plan.norm(method.error(K, h).div_(scale))
         factor = SHRINK
         if math.isfinite(ratio):
             factor = min(grow, max(SHRINK, SAFETY * max(ratio, 1e-20) ** (-1 / method.tableau.order)))
@@ -184,7 +193,8 @@ def adaptive_steps(
             plan.first_step = max(abs(h) * factor, proposed) if last else abs(h) * factor
             end = stop if last else t + h
             yield Step(t, end, h, y, K, y1)
-            t, y, size, grow, slope = end, y1, size1, GROW, K[-1].clone()
+            t, y, size, grow = end, y1, size1, GROW
+            method.begin(K[-1])
         else:
             plan.rejected += 1
             plan.first_step, grow = abs(h) * factor, 1.0
