@@ -1,0 +1,162 @@
+"""The benchmarks at toy sizes: every contender solves the same problem, and the tables hold what they say."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torchdiffeq")
+pytest.importorskip("torchode")
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+Rows = list[dict[str, Any]]
+
+
+def load(name: str) -> ModuleType:
+    """Import a module of the folder ``benchmarks``, which is no package."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    return load("bench_neural_ode")
+
+
+@pytest.fixture(scope="module")
+def tables(bench: ModuleType) -> dict[str, Rows]:
+    return bench.run(quick=True)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def timing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module with a clock that a contender moves on by itself: ``timing.now``."""
+    module = load("timing")
+    monkeypatch.setattr(module, "now", 0.0, raising=False)
+    monkeypatch.setattr(module, "perf_counter", lambda: module.now)
+    return module
+
+
+def test_contenders_alternate_and_the_first_round_only_warms_up(timing: Any) -> None:
+    order: list[str] = []
+    seconds = {"a": iter([99.0, 1.0, 50.0, 2.0]), "b": iter([0.0, 7.0, 7.0, 8.0])}
+
+    def contender(name: str) -> None:
+        order.append(name)
+        timing.now += next(seconds[name])
+
+    medians = timing.interleaved({name: lambda name=name: contender(name) for name in seconds}, rounds=3)
+    assert order == ["a", "b"] * 4
+    assert medians == {"a": 2.0, "b": 7.0}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_the_peak_counts_what_was_held_for_a_while_but_not_what_was_held_before() -> None:
+    timing = load("timing")
+    before = b"x" * 90_000_000
+
+    def run() -> None:
+        first = b"x" * 40_000_000
+        del first
+        second = b"x" * 60_000_000
+        del second
+
+    assert 55 < timing.peak_growth(run) < 75
+    assert len(before) == 90_000_000
+
+
+def test_a_table_shows_what_a_row_lacks_as_a_dash() -> None:
+    text = load("timing").table("title", [{"a": "x", "b": 1.23456}, {"a": "y", "c": 7}])
+    assert [line.split() for line in text.splitlines()] == [
+        ["title"], ["a", "b", "c"], ["x", "1.23", "–"], ["y", "–", "7"],
+    ]  # fmt: skip
+
+
+def test_every_table_compares_every_contender_on_every_problem(bench: ModuleType, tables: dict[str, Rows]) -> None:
+    contenders = {
+        "forward": {"bare", *bench.FORWARD},
+        "gradients": {"bare", *bench.GRADIENT},
+        "many output times": {"bare", *bench.GRADIENT} - {"torchode backprop"},
+        "overhead": {"bare", *bench.LINEAR},
+    }
+    problems = {"forward": 2, "gradients": 3, "many output times": 2, "overhead": 1, "memory": 1, "flows": 2}
+    assert {title: len({row["problem"] for row in rows}) for title, rows in tables.items()} == problems
+    for title, expected in contenders.items():
+        rows = tables[title]
+        assert {row["contender"] for row in rows} == expected
+        assert len(rows) == len(expected) * problems[title]  # nothing twice, nothing left out
+
+
+def test_the_bare_calls_are_the_unit(tables: dict[str, Rows]) -> None:
+    bare = [row for rows in tables.values() for row in rows if row["contender"] == "bare" and "ms" in row]
+    assert len(bare) == 2 + 3 + 2 + 1 + 2
+    assert all(row["times bare"] == pytest.approx(1) for row in bare)
+    for rows in tables.values():
+        units = {
+            row["problem"]: row["ms"] / row["evaluations"] for row in rows if row["contender"] == "bare" and "ms" in row
+        }
+        for row in (row for row in rows if row["problem"] in units):
+            share = row["ms"] / row["evaluations"] / units[row["problem"]]
+            assert row["times bare"] == pytest.approx(share)
+
+
+def test_all_contenders_solve_the_same_problem(bench: ModuleType, tables: dict[str, Rows]) -> None:
+    """Errors are a modest multiple of the tolerance; another field, time or loss would be off by the order of one."""
+    for title in ("forward", "gradients", "many output times"):
+        for row in (row for row in tables[title] if row["contender"] != "bare"):
+            tolerance = 1e-5 if "float32" in row["problem"] else 1e-7
+            assert 0 < row["error"] < 300 * tolerance, row
+    assert all(0 < row["error"] < 1e-4 for row in tables["overhead"] if row["contender"] != "bare")
+
+
+def test_evaluations_are_those_of_the_forward_and_of_the_backward_pass(tables: dict[str, Rows]) -> None:
+    rows = {row["contender"]: row for row in tables["gradients"] if row["problem"] == "batch 4, float64"}
+    for name in ("workings backprop", "torchdiffeq backprop", "torchode backprop"):
+        assert rows[name]["backward"] == 0
+    assert rows["workings discrete"]["evaluations"] == rows["workings backprop"]["evaluations"]
+    assert 0 < rows["workings discrete"]["backward"] <= rows["workings discrete"]["evaluations"]
+    assert rows["torchdiffeq adjoint"]["backward"] > rows["torchdiffeq adjoint"]["evaluations"] / 2
+
+
+def test_flows_are_differentiated_alike_but_for_the_noise_of_the_trace(tables: dict[str, Rows]) -> None:
+    rows = [row for row in tables["flows"] if row["contender"] != "bare"]
+    assert len(rows) == 10
+    for row in rows:
+        if "hutchinson" in row["contender"]:
+            assert 1e-3 < row["error"] < 1  # an estimate from 8 samples
+        else:
+            assert 0 < row["error"] < 3e-3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_the_discrete_gradient_holds_less_memory_than_the_tape(bench: ModuleType, tables: dict[str, Rows]) -> None:
+    """The tape holds what each of 44 evaluations saved, the discrete adjoint what one did."""
+    megabytes = {row["contender"]: row["MB"] for row in tables["memory"]}
+    assert list(megabytes) == bench.MEMORY[1:3]
+    assert 0 < 4 * megabytes["workings discrete"] < megabytes["workings backprop"]
+
+
+def test_the_tables_can_be_stored_and_read_back(
+    bench: ModuleType, tables: dict[str, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = importlib.import_module("workings.book.records")
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    bench.store(tables)
+    for title, rows in tables.items():
+        record = records.read("neural_ode", f"benchmark-{title.replace(' ', '-')}")
+        assert not record.is_stale
+        assert record.parameters == {"threads": 1}
+        assert set(record.values) == {key for row in rows for key in row}
+        assert all(len(column) == len(rows) for column in record.values.values())
+    record = records.read("neural_ode", "benchmark-forward")
+    assert record.values["contender"][:2] == ["bare", "workings dopri5"]
+    assert record.values["error"][0] == ""  # calling the field is no solution
+    assert record.values["error"][1] == pytest.approx(tables["forward"][1]["error"], rel=1e-5)
