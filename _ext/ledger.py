@@ -24,7 +24,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from workings.book.claims import value_text
-from workings.book.notebooks import CHAPTERS, records
+from workings.book.notebooks import records
 from workings.book.records import read
 
 EQUATION = re.compile(
@@ -50,7 +50,7 @@ class Number(SphinxRole):
         try:
             value, tip = self.find(name, part)
             text = format(value, form) if form else value if isinstance(value, str) else f"{value:.3g}"
-        except (KeyError, ValueError, TypeError, OSError) as error:
+        except (LookupError, ValueError, TypeError, OSError) as error:
             message = f"{self.name}: {self.text}: {error}"
             return [], [self.inliner.reporter.warning(message, line=self.lineno)]
         return [
@@ -91,7 +91,8 @@ class Published(Number):
 
     def find(self, name: str, part: str) -> tuple[Any, str]:
         """Look the value up in ``published.yml``."""
-        entry = yaml.safe_load((CHAPTERS / "published.yml").read_text(encoding="utf-8"))[name]
+        path = Path(self.env.srcdir, "chapters", "published.yml")
+        entry = yaml.safe_load(path.read_text(encoding="utf-8"))[name]
         return str(entry["value"]), f"{entry['source']}, {entry['where']}"
 
 
@@ -101,7 +102,7 @@ class Ledger(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return one table a chapter."""
         html = []
-        for path in sorted(CHAPTERS.glob("*.ipynb")):
+        for path in sorted(Path(self.env.srcdir, "chapters").glob("*.ipynb")):
             self.env.note_dependency(str(path))
             for ledger in stored(str(path), "ledger"):
                 html += [f'<h2 id="{path.stem}"><a href="{path.stem}.html">{path.stem.replace("_", " ")}</a></h2>']
@@ -115,7 +116,7 @@ class Errata(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the errata as a nested document, so that its mathematics is rendered like the book's."""
         lines: list[str] = []
-        for path in sorted(CHAPTERS.glob("*.ipynb")):
+        for path in sorted(Path(self.env.srcdir, "chapters").glob("*.ipynb")):
             self.env.note_dependency(str(path))
             found = [c for c in stored(str(path), "claim") if "erratum" in c]
             if found:
