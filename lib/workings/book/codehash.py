@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from workings.book.source import is_docstring
+
 PACKAGE = "workings"
 Definition = tuple[str, str]  # a module and a name that it defines; no name stands for the whole module
 
@@ -133,9 +135,5 @@ def _bare(node: Any) -> Any:
         fields = ((key, value) for key, value in ast.iter_fields(node) if value is not None and value != [])
         return type(node).__name__, *((key, _bare(value)) for key, value in fields if key != "kind")
     if isinstance(node, list):
-        return [_bare(item) for item in node if not _is_docstring(item)]
+        return [_bare(item) for item in node if not is_docstring(item)]
     return repr(node)
-
-
-def _is_docstring(node: Any) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import io
 import textwrap
-import tokenize
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from IPython.display import Code, display
 
@@ -24,15 +23,19 @@ def show_source(obj: Callable[..., Any] | type, first: str | None = None, last: 
 
 
 def without_docstrings(source: str) -> str:
-    """Return ``source`` without the strings that stand alone as statements, and without the blank lines they leave."""
-    lines, at_start = source.splitlines(keepends=True), True
+    """Return ``source`` without the strings that stand alone as statements, and the blank line after each."""
+    lines = source.splitlines(keepends=True)
     drop: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.STRING and at_start:
-            drop |= set(range(token.start[0] - 1, token.end[0]))
-        if token.type not in (tokenize.COMMENT, tokenize.NL):
-            at_start = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    for node in ast.walk(ast.parse(source)):
+        if is_docstring(node):
+            end = node.end_lineno or node.lineno
+            drop |= set(range(node.lineno - 1, end + (end < len(lines) and not lines[end].strip())))
     return "".join(line for i, line in enumerate(lines) if i not in drop)
+
+
+def is_docstring(node: Any) -> TypeGuard[ast.Expr]:
+    """Return whether ``node`` is a statement that is nothing but a string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _find(lines: list[str], text: str, start: int) -> int:
