@@ -54,7 +54,7 @@ def test_reconstruction_is_right_for_a_slow_decay_and_lost_for_a_fast_one() -> N
     for rate, expected in ((5.0, True), (30.0, False)):
         t, forward, back = examples.reconstruction(rate)
         assert forward == pytest.approx([math.exp(-rate * x) for x in t], abs=1e-5)
-        assert (abs(back[0] - 1) < 1e-3) is expected
+        assert bool(abs(back[0] - 1) < 1e-3) is expected
 
 
 def test_numbers_kept_by_each_gradient() -> None:
