@@ -141,12 +141,14 @@ def _rounded(value: Any, key: str) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [_rounded(item, key) for item in value]
+    if isinstance(value, Mapping):  # a row of a table
+        return {name: _rounded(item, f"{key}, {name}") for name, item in value.items()}
     if isinstance(value, float) and math.isfinite(value):
         return float(f"{value:.6g}")
-    if isinstance(value, int | str):
+    if value is None or isinstance(value, int | str):  # None: what a row of a table does not have
         return value
     raise ValueError(
-        f"record quantity {key!r} holds {value!r}; a record holds finite numbers, words, and lists of them"
+        f"record quantity {key!r} holds {value!r}; a record holds finite numbers, words, lists and rows of them"
     )
 
 
