@@ -15,8 +15,10 @@ import ast
 import importlib
 import importlib.util
 import json
+import math
 import os
 import random
+import resource
 import runpy
 import shutil
 import signal
@@ -180,7 +182,9 @@ class Runner:
         self._must_be_green(outcome)
         self.durations = outcome.durations
         self.limit = self.asked or 10 + 4 * outcome.seconds
-        print(f"green in {outcome.seconds:.1f} s; at most {self.limit:.0f} s for each mutant", flush=True)
+        print(
+            f"green in {outcome.seconds:.1f} s; at most {self.limit:.0f} s of a processor for each mutant", flush=True
+        )
 
     def mutants(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Outcome]]:
         """Yield each mutant with its outcome as they finish.
@@ -233,6 +237,8 @@ class Runner:
     def _test(self, copy: Path, place: Path) -> int:
         """In the child: run pytest with ``copy`` first on the path, in a process group of its own."""
         os.setpgrp()
+        if math.isfinite(self.limit):  # of the processor: what else runs on the machine must not look like a kill
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(self.limit), math.ceil(self.limit) + 1))
         output = os.open(place / "output", os.O_WRONLY | os.O_CREAT)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -259,8 +265,9 @@ class Runner:
             done, status = os.waitpid(pid, os.WNOHANG)
             seconds = time.monotonic() - since
             if done:
-                return pid, os.waitstatus_to_exitcode(status), seconds
-            if seconds > self.limit:
+                code = os.waitstatus_to_exitcode(status)
+                return pid, None if code == -signal.SIGXCPU else code, seconds
+            if seconds > 5 * self.limit:  # it waits for something: a busy one has used its processor time up
                 _kill(pid)
                 return pid, None, seconds
         time.sleep(0.02)
@@ -361,7 +368,9 @@ def main(arguments: Sequence[str], project: Project) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("hand", "sample"):
         command = commands.add_parser(name)
-        command.add_argument("--limit", type=float, help="seconds for each mutant; else from the unmutated run")
+        command.add_argument(
+            "--limit", type=float, help="processor seconds for each mutant; else from the unmutated run"
+        )
     commands.choices["hand"].add_argument("chapters", nargs="*", metavar="CHAPTER")
     of_sample = commands.choices["sample"]
     of_sample.add_argument("module", metavar="MODULE")

@@ -73,7 +73,10 @@ class _Sites(ast.NodeVisitor):
         if any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             return
         # without the only assignment of a name, any use of it fails: that would test nothing
-        if all(not isinstance(t, ast.Name) or self._stored[-1].count(t.id) > 1 for t in node.targets):
+        names = [
+            n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        ]
+        if all(self._stored[-1].count(name) > 1 for name in names):
             self._add("dropped statement", node, "pass")
         self.generic_visit(node)
 
@@ -120,7 +123,8 @@ class _Sites(ast.NodeVisitor):
     def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> None:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return
-        if not isinstance(node.test, ast.Compare):  # its negation is among the comparisons
+        # the negation of a comparison is among the comparisons, that of "not x" among the unary operators
+        if not isinstance(node.test, ast.Compare | ast.UnaryOp):
             self._add("condition", node.test, ast.UnaryOp(ast.Not(), node.test))
         self.generic_visit(node)
 

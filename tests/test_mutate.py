@@ -79,6 +79,12 @@ def test_a_killed_mutant_and_a_survivor(toy: Path) -> None:
     assert "survivor 1: numbers.py:5 why 1\n  -     if x > 1000:\n  +     if x > 2000:\n" in done.stdout
 
 
+def test_a_mutant_that_waits_for_ever_is_stopped_as_well(toy: Path) -> None:
+    done = by_hand(toy, ("x = x / 2", "import time; time.sleep(600)"), limit=1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 mutants killed (1 time limit)" in done.stdout
+
+
 def test_all_killed_is_success(toy: Path) -> None:
     done = by_hand(toy, ("2 * x", "3 * x"))
     assert (done.returncode, done.stderr) == (0, "")
@@ -86,7 +92,7 @@ def test_all_killed_is_success(toy: Path) -> None:
 
 
 def test_a_mutant_that_never_ends_or_starts_counts_as_killed_but_is_told_apart(toy: Path) -> None:
-    done = by_hand(toy, ("x = x / 2", "x = x / 1"), ("def double", "def treble"), limit=3)
+    done = by_hand(toy, ("x = x / 2", "x = x / 1"), ("def double", "def treble"), limit=1)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 of 2 mutants killed (1 killed at import, 1 time limit)" in done.stdout
 
@@ -154,10 +160,10 @@ def test_a_module_without_tests_or_a_table_is_named(toy: Path) -> None:
 
 
 def test_a_sample_is_seeded_and_one_mutant_can_be_replayed(toy: Path) -> None:
-    first = mutate(toy, "sample", "numbers", "--count", "6", "--limit", "3")
+    first = mutate(toy, "sample", "numbers", "--count", "6", "--limit", "1")
     assert (first.returncode, first.stderr) == (0, "")
     line = next(line for line in first.stdout.splitlines() if line.startswith("   4  "))
-    replayed = mutate(toy, "sample", "numbers", "--count", "5", "--only", "4", "--limit", "3")
+    replayed = mutate(toy, "sample", "numbers", "--count", "5", "--only", "4", "--limit", "1")
     assert line.split(" s ")[1] in replayed.stdout
     assert " of 6 mutants killed" in first.stdout
     assert " of 1 mutants killed" in replayed.stdout
@@ -203,6 +209,9 @@ def sites() -> ModuleType:
         ("y = a", set()),
         ("def f(y):\n    y = a", {"pass"}),
         ("def f():\n    y = a", set()),
+        ("def f(y):\n    y, z = a", set()),
+        ("def f(y):\n    y, z.x = a", {"pass"}),
+        ("def f():\n    while not a:\n        break", {"(a)", "pass"}),
         ("def f(x: Literal[1] = 2) -> Literal[3]:\n    y: Literal[4] = 5", {"(3)", "(1)", "(4)", "(6)", "(10)"}),
         ('def f():\n    "2 + 2"\n    raise ValueError("2", 2 + 2)', {"pass"}),
         ('y = f"{a + b}"', set()),
