@@ -187,11 +187,11 @@ def test_a_record_keeps_values_and_where_they_come_from(toy: Path) -> None:
         record.array("curves")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, np.array([1.0, math.nan]), None, {1: 2}, [[1.0], [object()]]])
+@pytest.mark.parametrize("value", [math.nan, math.inf, np.array([1.0, math.nan]), {"a": math.nan}, [[1.0], [object()]]])
 def test_what_is_no_finite_number_is_refused_and_nothing_is_left(toy: Path, value: Any) -> None:
     store(total=[1.0, 2.0])
     before = (toy / "results" / "toy" / "curve.json").read_bytes()
-    with pytest.raises(ValueError, match="record quantity 'total' holds"):
+    with pytest.raises(ValueError, match="record quantity 'total"):
         store(total=[value])
     assert [p.name for p in (toy / "results" / "toy").iterdir()] == ["curve.json"]
     assert (toy / "results" / "toy" / "curve.json").read_bytes() == before
