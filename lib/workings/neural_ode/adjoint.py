@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from workings.neural_ode.field import rms
-from workings.neural_ode.gradients import Norm, Problem, Pullback
-from workings.neural_ode.solver import RungeKutta, adaptive_steps, fixed_steps, solve
+from workings.neural_ode.gradients import Norm, Problem, Pullback, refuse_graph
+from workings.neural_ode.solver import RungeKutta, SolverError, adaptive_steps, fixed_steps, solve
 
 
 class ContinuousAdjoint(torch.autograd.Function):
@@ -29,9 +28,9 @@ class ContinuousAdjoint(torch.autograd.Function):
         return solution
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Differentiate."""
+        refuse_graph("gradient='adjoint'")
         solution = ctx.saved_tensors[0]
         y_grad, sums = reverse_solve(ctx.problem, solution, grads[0])
         return None, y_grad, *sums
@@ -83,6 +82,8 @@ def reverse_solve(
         :math:`\int (a f_\theta + l_\theta)\,dt`.
 
     """
+    if not jumps.isfinite().all():
+        raise SolverError("the gradient of the loss with respect to the solution contains NaN or infinity")
     stats, params = problem.stats, problem.params
     plan = replace(problem.reverse_plan or problem.plan, accepted=0, rejected=0)  # a second pass starts afresh
     n, before = solution.shape[1], problem.field.calls

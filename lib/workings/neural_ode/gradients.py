@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from workings.neural_ode.field import Field
 from workings.neural_ode.solver import Dense, Plan, RungeKutta, Step, solve
@@ -62,7 +61,7 @@ class Pullback:
         self.field, self.params, self.running = field, list(params), running
 
     def __call__(self, t: float, y: Tensor, a: Tensor) -> tuple[Sequence[Tensor], Tensor, Sequence[Tensor | None]]:
-        r"""Return f in parts, :math:`a f_z + l_z`, (N,), and for each parameter :math:`a f_\theta + l_\theta` or None."""
+        r"""Return f in parts, :math:`a f_z + l_z`, (N,), and :math:`a f_\theta + l_\theta`, for each θ or None."""
         layout = self.field.layout
         with torch.enable_grad():
             # leaves in the shape of the state: one vector, cut up, would cost more nodes than a small network has
@@ -85,6 +84,15 @@ def add_to(sums: list[Tensor], terms: Sequence[Tensor | None]) -> None:
     pairs = [(s, term) for s, term in zip(sums, terms, strict=True) if term is not None]
     if pairs:
         torch._foreach_add_([s for s, _ in pairs], [term for _, term in pairs])
+
+
+def refuse_graph(what: str) -> None:
+    """Raise when a graph of the backward pass is asked for, which would lack what that pass does."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            f"{what} has first derivatives only, and create_graph=True asks for more: "
+            "take gradient='backprop', and times that require no gradient"
+        )
 
 
 @dataclass
@@ -130,9 +138,9 @@ class DiscreteAdjoint(torch.autograd.Function):
         return solution
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Differentiate."""
+        refuse_graph("gradient='discrete'")
         problem, n = ctx.problem, len(ctx.steps)
         saved = ctx.saved_tensors
         before = problem.field.calls
@@ -197,9 +205,9 @@ class StartTime(torch.autograd.Function):
         return y0.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Differentiate."""
+        refuse_graph("a gradient to t")
         problem = ctx.problem
         problem.stats.backward_evaluations += 1
         t_grad = grads[0].new_zeros(len(problem.times), dtype=ctx.time_dtype)
@@ -221,9 +229,9 @@ class OutputTimes(torch.autograd.Function):
         return solution.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Differentiate."""
+        refuse_graph("a gradient to t")
         problem = ctx.problem
         problem.stats.backward_evaluations += len(problem.times)
         rows = zip(grads[0], problem.times, ctx.saved_tensors[0], strict=True)

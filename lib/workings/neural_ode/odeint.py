@@ -212,9 +212,10 @@ def plan_steps(prefix: str, rtol: float, atol: float, method: str | None, option
     if method not in METHODS:
         raise ValueError(f"{prefix}method must be one of {', '.join(METHODS)}; got {method!r}")
     options = dict(options or {})
+    known = (*OPTIONS, "norm") if prefix else OPTIONS
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
-        raise ValueError(f"{prefix}options knows {', '.join(OPTIONS)}; got {', '.join(unknown)}")
+        raise ValueError(f"{prefix}options knows {', '.join(known)}; got {', '.join(unknown)}")
     for name in ("step_size", "first_step"):
         if name in options and not 0 < options[name] < math.inf:
             raise ValueError(f"{prefix}options[{name!r}] must be positive and finite; got {options[name]}")

@@ -95,12 +95,10 @@ class RungeKutta:
             self.heads = [self.K[:i].T for i in range(s + 1)]
             self.parts = [self.scaled[i, :i] for i in range(s + 1)]
 
-    def begin(self, slope: Tensor) -> None:
-        """Take ``slope`` as the first one of the next step."""
-        if self.tape:
-            self.first = slope
-        else:
-            self.slots[0].copy_(slope)
+    def begin(self, slope: Tensor) -> Tensor:
+        """Take ``slope`` as the first one of the next step; return it as kept, safe from what wrote it."""
+        self.first = slope if self.tape else self.slots[0].copy_(slope)
+        return self.first
 
     def stages(self, field: VectorField, t: float, h: float, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the slopes, shape (stages, N), and the new state, (N,)."""
@@ -169,10 +167,9 @@ def adaptive_steps(
     """
     t, stop = times[0], times[-1]
     sign = math.copysign(1.0, stop - t)
-    slope = field(t, y) if slope is None else slope
+    slope = method.begin(field(t, y) if slope is None else slope)
     if plan.first_step is None:
         plan.first_step = first_step(field, t, y, slope, sign, abs(stop - t), plan)
-    method.begin(slope)
     grow, size, atol = GROW, y.detach().abs(), y.new_tensor(plan.atol)
     while t != stop:
         if plan.accepted + plan.rejected >= plan.max_num_steps:
@@ -220,7 +217,7 @@ def first_step(field: VectorField, t: float, y: Tensor, slope: Tensor, sign: flo
 
 def _check_progress(method: RungeKutta, K: Tensor, t: float, h: float, ratio: float, plan: Plan) -> None:
     """Raise when after a rejected step there is no use in trying a shorter one."""
-    stuck = plan.first_step is None or plan.first_step <= 2 * math.ulp(t)
+    stuck = plan.first_step is None or plan.first_step <= 16 * math.ulp(t)
     if not math.isfinite(ratio):
         # an overflow in a trial step may be cured by a shorter one, but not in the slope at its start
         finite = K.isfinite().all(dim=1).tolist()
@@ -291,7 +288,7 @@ def solve(
             keep(step, Dense(weights, first))
     solution = torch.cat(pieces)
     if plan.fixed and not solution.isfinite().all():
-        raise _not_finite(solution, times)
+        raise _not_finite(field, solution.detach(), times, plan)
     return solution
 
 
@@ -299,9 +296,23 @@ def _fraction(step: Step, t: float) -> float:
     return 1.0 if t == step.end else (t - step.t) / step.h
 
 
-def _not_finite(solution: Tensor, times: list[float]) -> SolverError:
+def _not_finite(field: VectorField, solution: Tensor, times: list[float], plan: Plan) -> SolverError:
+    """Walk once more through the first interval whose end is not finite, to say where ``func`` is to blame."""
     i = solution.isfinite().all(dim=1).tolist().index(False)
-    return SolverError(
-        f"the solution became NaN or infinite between t={times[i - 1]:g} and {times[i]:g}: func returned such a value "
-        "there, or the step is too long for the method to be stable"
-    )
+
+    def checked(t: float, y: Tensor) -> Tensor:
+        slope = field(t, y)
+        if not slope.isfinite().all():
+            raise SolverError(f"func returned NaN or infinity at t={t:.17g}, where the state is {_size(y)}")
+        return slope
+
+    with torch.no_grad():
+        for _ in fixed_steps(
+            RungeKutta(plan.tableau, solution[0]), checked, solution[i - 1], None, times[i - 1 :], plan
+        ):
+            pass
+    return SolverError(f"the solution overflowed between t={times[i - 1]:g} and {times[i]:g}: take a smaller step_size")
+
+
+def _size(y: Tensor) -> str:
+    return f"{float(y.abs().max()):.3g} at most" if y.isfinite().all() else "not finite either"
