@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,9 @@ def test_a_claim_that_holds_is_shown_and_recorded(page: Page) -> None:
     claim("half", 2.0004, says=SAYS, equals=2.0, atol=1e-3, wrong=4.0)
     data, _ = page[-1]
     assert data["text/plain"] == f"✓ {SAYS} [equals its reference within 0.001]"
-    assert '<data class="measured">2.000</data>' in data["text/html"]
+    numbers = re.findall(r"(\w+) <data class=\"measured\">(.*?)</data>", data["text/html"])
+    assert numbers == [("measured", "2.000"), ("reference", "2.000"), ("gives", "4.000")]
+    assert 'data-status="holds" id="claim-half"' in data["text/html"]
     assert {"name": "half", "measured": 2.0004, "wrong": 4.0, "equals": 2.0, "status": "holds"}.items() <= record_of(
         page
     ).items()
@@ -165,6 +168,8 @@ def test_an_erratum_needs_a_printed_form_that_is_wrong(page: Page) -> None:
     assert record_of(page)["erratum"] == tex
     with pytest.raises(ToothlessClaimError):
         erratum("half", 2.0, says=SAYS, equals=2.0, atol=0.1, wrong=2.0, **tex)
+    with pytest.raises(ClaimError, match=r"within 0\.25 \+ 0\.125 of it"):
+        erratum("half", 2.51, says=SAYS, equals=2.0, atol=0.25, rtol=0.125, wrong=9.0, **tex)
 
 
 def test_outside_a_notebook_the_verdict_is_printed(
@@ -188,6 +193,14 @@ def test_outside_a_notebook_the_verdict_is_printed(
 )
 def test_digits_are_those_that_the_tolerance_supports(value: float, tolerance: float, text: str) -> None:
     assert digits(value, tolerance) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.12345, "0.123"), (12.345, "12.3"), (100.4, "100"), (-4567.8, "-4568"), (1e6, "1e+06")]
+)
+def test_a_bounded_number_is_written_with_three_digits_or_whole(value: float, text: str, page: Page) -> None:
+    claim("some", value, says=SAYS, above=-9e9, wrong=-1e10)
+    assert value_text(record_of(page)) == text
 
 
 def test_a_field_that_a_claim_does_not_have_is_named(page: Page) -> None:

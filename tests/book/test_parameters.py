@@ -54,6 +54,10 @@ def test_a_bad_parameter_stops_with_its_name_and_what_is_allowed(change: dict[st
     assert current() is NO_RUN
 
 
+def test_before_a_run_there_is_none_and_the_device_is_the_cpu() -> None:
+    assert (current().chapter, dict(current().values), current().device.type) == ("", {}, "cpu")
+
+
 def test_a_missing_parameter_and_a_bad_one_are_both_named() -> None:
     with pytest.raises(ValueError, match=r"'rate' is missing; .* from 0.0 to 1.0; parameter 'method' is 3"):
         begin("toy", {k: v for k, v in GOOD.items() if k != "rate"} | {"method": 3}, TABLE)

@@ -22,6 +22,7 @@ from workings.book.records import Record, read, write
 FLOW = '''
 """A toy."""
 import math
+import workings.toy.deep as deep, workings.toy.far as far
 from workings.toy.rates import RATES, rate as speed
 from .shapes import ball
 from workings.toy import tables
@@ -36,7 +37,7 @@ def experiment(seed, steps=3):
     total = 0.0
     for step in range(steps):  # one at a time
         total += speed(step) * helper(seed)
-    return {"total": total * METHODS["euler"] + tables.first() + ball()}
+    return {"total": total * METHODS["euler"] + tables.first() + ball() + deep.down()}
 
 
 def helper(seed):
@@ -55,6 +56,7 @@ FILES = {
     "toy/shapes.py": "def ball():\n    return 13\n",
     "toy/tables.py": "def first():\n    return 14\n",
     "toy/late.py": "def shift():\n    return 15\n",
+    "toy/deep.py": "def down():\n    return 17\n",
     "toy/far.py": "def away():\n    return 16\n",
 }
 EXPERIMENT = ["workings.toy.flow:experiment"]
@@ -109,6 +111,7 @@ def edit(toy: Path, file: str, old: str, new: str) -> None:
         ("shapes.py", "13", "130"),
         ("tables.py", "14", "140"),
         ("late.py", "15", "150"),
+        ("deep.py", "17", "170"),
         ("flow.py", "def experiment", "def experiment_of_old"),
     ],
 )
@@ -149,7 +152,7 @@ def test_a_whole_module_counts_with_all_that_it_defines(toy: Path) -> None:
 
 def test_what_is_reached_is_named(toy: Path) -> None:
     modules = {module for module, _ in reached(EXPERIMENT)}
-    assert modules == {f"workings.toy.{name}" for name in ("flow", "rates", "shapes", "tables", "late")}
+    assert modules == {f"workings.toy.{name}" for name in ("flow", "rates", "shapes", "tables", "late", "deep")}
 
 
 @pytest.mark.parametrize(
