@@ -142,7 +142,9 @@ def opaque_figures(file: Path) -> list[str]:
 def _opaque(file: Path, source: str) -> bool:
     inside, data = source.startswith("data:"), source.partition(",")[2]
     picture = Image.open(io.BytesIO(base64.b64decode(data) if inside else (file.parent / unquote(source)).read_bytes()))
-    return any(picture.convert("RGBA").getchannel("A").resize((2, 2), Image.Resampling.NEAREST).getdata())
+    right, bottom = picture.width - 1, picture.height - 1
+    alpha = picture.convert("RGBA").getchannel("A")
+    return any(alpha.getpixel(corner) for corner in ((0, 0), (right, 0), (0, bottom), (right, bottom)))
 
 
 def dead_links(site: Path) -> list[str]:
