@@ -92,6 +92,10 @@ def tag_two(chapter: NotebookNode) -> None:
     chapter.cells[1].metadata["tags"] = ["parameters"]
 
 
+def crowded_figure(chapter: NotebookNode) -> None:
+    chapter.cells[-1].outputs.append(shown({"claim": CLAIM | {"name": "other"}}))
+
+
 def bare_figure(chapter: NotebookNode) -> None:
     del chapter.cells[5].outputs[0].metadata["workings"]
 
@@ -129,6 +133,7 @@ def stale(chapter: NotebookNode) -> None:
         (html(f"in {notebooks.ROOT}/lib"), str(notebooks.ROOT)),
         (output(output_type="stream", name="stdout", text="/tmp/x.py"), "/tmp/"),
         (bare_figure, "code cell 5 has a figure without alt text"),
+        (crowded_figure, "code cell 5 shows a figure and something else"),
         (record(5, "figure", alt=" "), "code cell 5 has a figure without alt text"),
         (record(5, "figure", smallest_text=7.9), "code cell 5 has a figure with text of 7.9 px on a phone"),
         (claim_twice, "2 claims are named 'half'"),
@@ -204,6 +209,11 @@ def test_what_is_not_prose_or_no_measure_is_let_be(chapter: NotebookNode, text: 
 )
 def test_every_displayed_equation_is_found_in_order(text: str, found: list[tuple[str, str]]) -> None:
     assert markdown.equations(text) == [Equation(*one) for one in found]
+
+
+def test_prose_is_what_stands_between_equations_once() -> None:
+    text = "one $$a$$ (toy:a) two\n\n```{math}\nb\n```\nthree $$c$$\n:::{note} four\nfive\n:::\nsix"
+    assert markdown.prose(text).split() == ["one", "two", "three", "four", "five", "six"]
 
 
 def test_equations_of_a_chapter_are_those_of_its_markdown(chapter: NotebookNode) -> None:
