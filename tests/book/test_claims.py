@@ -168,7 +168,7 @@ def test_an_erratum_needs_a_printed_form_that_is_wrong(page: Page) -> None:
     assert record_of(page)["erratum"] == tex
     with pytest.raises(ToothlessClaimError):
         erratum("half", 2.0, says=SAYS, equals=2.0, atol=0.1, wrong=2.0, **tex)
-    with pytest.raises(ClaimError, match=r"within 0\.25 \+ 0\.125 of it"):
+    with pytest.raises(ClaimError, match=r"within 0\.25 \+ a relative 0\.125"):
         erratum("half", 2.51, says=SAYS, equals=2.0, atol=0.25, rtol=0.125, wrong=9.0, **tex)
 
 
@@ -186,6 +186,7 @@ def test_outside_a_notebook_the_verdict_is_printed(
         (math.log(2), 1e-3, "0.693"),
         (-1234.5, 20.0, "-1230"),
         (3.2e-9, 1e-12, "3.200e-09"),
+        (math.pi, 1e-12, "3.14159"),
         (999.96, 0.1, "1000.0"),
         (0.0, 0.1, "0"),
         (math.inf, 0.1, "inf"),

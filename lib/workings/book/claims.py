@@ -53,7 +53,7 @@ class Relation:
         if atol is None and rtol is None:
             raise ValueError("equals= needs atol= or rtol=: how near is near enough?")
         reference = number(equals)
-        near = ([f"{atol:g}"] if atol is not None else []) + ([f"{rtol:g} of it"] if rtol is not None else [])
+        near = ([f"{atol:g}"] if atol is not None else []) + ([f"a relative {rtol:g}"] if rtol is not None else [])
         tolerance = (atol or 0.0) + (rtol or 0.0) * np.abs(reference)
         return cls(reference, tolerance, -math.inf, math.inf, f"equals its reference within {' + '.join(near)}")
 
@@ -168,7 +168,7 @@ def number(value: Any) -> np.ndarray:
 
 
 def digits(value: float, tolerance: float) -> str:
-    """Write ``value`` with as many digits as ``tolerance`` supports: the last one is of the tolerance's size.
+    """Write ``value`` with as many digits as ``tolerance`` supports, and with six at most.
 
     >>> digits(0.69314718, 1e-3)
     '0.693'
@@ -181,8 +181,8 @@ def digits(value: float, tolerance: float) -> str:
         return str(value)
     if tolerance <= 0 or value == 0:
         return f"{value:.3g}"
-    last = math.floor(math.log10(tolerance))
     lead = math.floor(math.log10(abs(value)))
+    last = max(math.floor(math.log10(tolerance)), lead - 5)
     if lead < -4 or lead > 6:
         return f"{value:.{min(max(lead - last, 0), 12)}e}"
     return f"{round(value, -last):.{min(max(-last, 0), 12)}f}"

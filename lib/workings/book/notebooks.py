@@ -134,6 +134,10 @@ def _outputs(notebook: NotebookNode) -> Iterator[str]:
     for i, cell in enumerate(code_cells(notebook), 1):
         for output in cell.outputs:
             yield from (f"code cell {i} {fault}" for fault in _output(output))
+        if len(cell.outputs) > 1 and any(
+            output.get("metadata", {}).get(KEY, {}).get("figure") for output in cell.outputs
+        ):
+            yield f"code cell {i} shows a figure and something else, which the book would put under the same caption"
     claims = records(notebook, "claim")
     for claim in claims:
         if claim["status"] != "holds":
