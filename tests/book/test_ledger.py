@@ -239,6 +239,15 @@ def test_the_last_cell_of_a_chapter_stops_at_a_broken_equation(toy: Path, page: 
     assert page == []
 
 
+def test_the_last_cell_of_a_chapter_shows_and_stores_its_checks(toy: Path, page: list[Any]) -> None:
+    check()
+    (shown,) = page
+    assert shown.data["text/plain"] == "✓ 2 equations hold here (3 checks); every wrong form is rejected"
+    row = '<td>sum</td><td><data class="measured">2.5e-01</data></td><td>0.5</td><td>less <data class="measured">4.2<'
+    assert row in shown.data["text/html"]
+    assert shown.metadata["workings"] == {"ledger": {"chapter": "toy", "rows": run_checks("toy", CPU)}}
+
+
 INDEX = """# Index
 
 ```{toctree}

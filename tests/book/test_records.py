@@ -176,6 +176,7 @@ def test_a_record_keeps_values_and_where_they_come_from(toy: Path) -> None:
     path = store(total=np.array([1 / 3, 2.0]), curve=[torch.tensor([0.5, 0.25]), (1, 2)], last=[torch.tensor(1.5), 2])
     assert path == toy / "results" / "toy" / "curve.json"
     record = read("toy", "curve")
+    assert (record.chapter, record.name, record.command) == ("toy", "curve", "make record")
     assert record.values == {"total": [0.333333, 2.0], "curve": [[0.5, 0.25], [1, 2]], "last": [1.5, 2]}
     assert (record.seeds, record.parameters, record.profile, record.code) == (
         [1, 2],
