@@ -3,9 +3,12 @@
 import math
 
 import pytest
+import sympy
 import torch
 from scipy.integrate import dblquad
+from sympy.parsing.latex import parse_latex
 
+from workings.book.ledger import checks_of
 from workings.neural_ode import examples, experiments
 
 CPU = torch.device("cpu")
@@ -128,3 +131,17 @@ def test_training_lowers_the_losses() -> None:
     assert trained < untrained - 0.2
     assert len(forward) == len(backward) == 60
     assert min(forward) > 6
+
+
+def test_decay_formulas_as_printed() -> None:
+    """Evaluate the LaTeX that the chapter displays: its second line is the slope of the first, and the library's."""
+    tex = next(check.tex for check in checks_of("neural_ode") if check.label == "neural_ode:decay-gradient")
+    value, slope = (
+        parse_latex(line.partition("&=")[2].replace(r"\end{aligned}", "").strip().rstrip(","))
+        for line in tex.split(r"\\")
+    )
+    e, rate = (sympy.Symbol(name) for name in ("e", "lambda"))
+    value, slope = value.subs(e, sympy.E), slope.subs(e, sympy.E)
+    assert sympy.simplify(sympy.diff(value, rate) - slope) == 0
+    for number in (0.3, 4.0, 30.0):
+        assert examples.decay_truth(number) == pytest.approx(float(slope.subs(rate, number)), rel=1e-12)
