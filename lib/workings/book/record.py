@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 import workings
+from workings.book.codehash import code_hash
 from workings.book.progress import progress
 from workings.book.records import write
 
@@ -32,10 +33,11 @@ def record(chapter: str, name: str, profile: str, device: str) -> str:
     """Run one experiment for all its seeds, write its record, and return the path in words."""
     experiment = experiments(chapter)[name]
     function, arguments = experiment["run"], experiment["profiles"][profile]
+    code = [f"{function.__module__}:{function.__name__}"]
+    code_hash(code)  # reads the sources once: the record is of what ran, not of what is there when it ends
     rows = [function(seed, device=torch.device(device), **arguments) for seed in progress(experiment["seeds"], name)]
     values = {key: [row[key] for row in rows] for key in rows[0]}
     command = f"make record CHAPTER={chapter}" + (f" PROFILE={profile}" if profile != "default" else "")
-    code = [f"{function.__module__}:{function.__name__}"]
     stored = name if profile == "default" else f"{name}-{profile}"
     write(
         chapter, stored, values, code=code, command=command, parameters=arguments, profile=profile,
