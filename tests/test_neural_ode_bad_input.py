@@ -186,6 +186,14 @@ def test_reverse_solve_refuses_a_gradient_that_is_not_finite() -> None:
         (y[-1] * float("nan")).sum().backward()
 
 
+def test_reverse_solve_that_overflows() -> None:
+    """Euler steps of 1.9/λ shrink the state on the way forward and blow it up on the way back."""
+    y0, t = Y.clone().requires_grad_(), torch.tensor([0.0, 1.9], dtype=torch.float64)
+    y = odeint_adjoint(lambda t, y: -1000 * y, y0, t, method="euler", options={"step_size": 0.0019})
+    with pytest.raises(SolverError, match=r"reverse solve overflowed between t=1.9 and 0: .*gradient='discrete'"):
+        y.sum().backward()
+
+
 # ---- flows ----
 
 

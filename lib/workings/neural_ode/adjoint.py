@@ -96,6 +96,11 @@ def reverse_solve(
         state = torch.cat([solution[i], a, g])
         for step in steps(method, augmented, state, None, [problem.times[i], problem.times[i - 1]], plan):
             state = step.y1
+        if not state.isfinite().all():
+            raise SolverError(
+                f"the reverse solve overflowed between t={problem.times[i]:g} and {problem.times[i - 1]:g}: "
+                "the equation is unstable in reverse; use gradient='discrete'"
+            )
         mismatch = rms(state[:n] - solution[i - 1]) / max(rms(solution[i - 1]), plan.atol, 1e-300)
         stats.reconstruction_error = max(stats.reconstruction_error, mismatch)
         a, g = state[n : 2 * n] + jumps[i - 1], state[2 * n :]

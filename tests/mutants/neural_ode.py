@@ -1,0 +1,207 @@
+"""Errors planted by hand in `workings.neural_ode`: (file, find, replace, why); each must turn a test red."""
+
+N = "neural_ode/"
+
+MUTANTS = [
+    # the continuous adjoint and its losses
+    (
+        N + "adjoint.py",
+        "*torch._foreach_neg([by_state, *integrand])",
+        "by_state, *torch._foreach_neg(integrand)",
+        "ȧ = +a f_z",
+    ),
+    (N + "adjoint.py", "*torch._foreach_neg([by_state, *integrand])", "-by_state, *integrand", "dL/dθ = −∫a f_θ"),
+    (
+        N + "adjoint.py",
+        "state[n : 2 * n] + jumps[i - 1]",
+        "jumps[i - 1] + 0 * state[n : 2 * n]",
+        "jumps reset a instead of adding",
+    ),
+    (N + "adjoint.py", "state[n : 2 * n] + jumps[i - 1]", "state[n : 2 * n]", "only the final time counts"),
+    (N + "adjoint.py", "state[n : 2 * n] + jumps[i - 1]", "state[n : 2 * n] + jumps[i]", "the jump of the wrong time"),
+    (N + "adjoint.py", "state[n : 2 * n] + jumps[i - 1]", "state[n : 2 * n] - jumps[i - 1]", "jumps of the wrong sign"),
+    (
+        N + "adjoint.py",
+        "self.pull(t, state[:n], state[n : 2 * n])",
+        "self.pull(t, state[n : 2 * n], state[:n])",
+        "z and a swapped",
+    ),
+    (
+        N + "adjoint.py",
+        "self.pull(t, state[:n], state[n : 2 * n])",
+        "self.pull(-t, state[:n], state[n : 2 * n])",
+        "time reversed",
+    ),
+    (
+        N + "adjoint.py",
+        "torch.cat([solution[i], a, g])",
+        "torch.cat([solution[-1], a, g])",
+        "z frozen at its last value",
+    ),
+    (
+        N + "adjoint.py",
+        "torch.cat([solution[i], a, g])",
+        "torch.cat([solution[i], a, 0 * g])",
+        "the integral starts anew",
+    ),
+    (N + "adjoint.py", "a, g = jumps[-1],", "a, g = 2 * jumps[-1],", "factor 2 in the start value"),
+    (N + "adjoint.py", "if not error <= 0.1:", "if not error <= 0.1e9:", "silent where the state cannot be rebuilt"),
+    (N + "adjoint.py", "return max(rms(blocks[1]), rms(blocks[2]))", "return rms(blocks[2])", "seminorm forgets z"),
+    (N + "gradients.py", "y.new_ones(())", "-y.new_ones(())", "source +l_z instead of −l_z"),
+    (N + "gradients.py", "y.new_ones(())", "y.new_zeros(())", "no source term"),
+    (N + "losses.py", "p + q + r for", "q + r for", "terminal loss's own ∂L/∂θ dropped"),
+    (N + "losses.py", "p + q + r for", "p + q - r for", "sign of the integral over the path"),
+    (N + "losses.py", "given = (start + jumps)", "given = (start - jumps)", "observations of the wrong sign"),
+    (
+        N + "losses.py",
+        "by_time[0] -= torch.dot(a, slopes[0])",
+        "by_time[0] += torch.dot(a, slopes[0])",
+        "sign of dL/dt0",
+    ),
+    (N + "losses.py", "by_time[0] -= ends[0]", "by_time[0] += ends[0]", "running loss at t0 won instead of lost"),
+    (N + "losses.py", "by_time[-1] += ends[1]", "pass", "running loss at the end forgotten"),
+    # gradients to times
+    (N + "gradients.py", "= -torch.dot(", "= torch.dot(", "sign of dL/dt0"),
+    (
+        N + "gradients.py",
+        "problem.field(t, z)) for g, t, z",
+        "problem.field(-t, z)) for g, t, z",
+        "slope at the wrong time",
+    ),
+    (
+        N + "gradients.py",
+        "return grads[0], t_grad.to(ctx.time_dtype), None",
+        "return grads[0], -t_grad, None",
+        "sign of dL/dt_i",
+    ),
+    # the discrete adjoint
+    (
+        N + "gradients.py",
+        "return rows[0] + grad[0], sums",
+        "return rows[0], sums",
+        "the first output's own gradient dropped",
+    ),
+    (N + "gradients.py", "rows[s] += carried", "pass", "the slope shared by two steps loses one part"),
+    (N + "gradients.py", "carried = rows[1].clone()", "carried = rows[1]", "the carried slope is overwritten"),
+    (N + "gradients.py", "outputs, alpha=h)", "outputs)", "a missing h in the dense output"),
+    (N + "gradients.py", "bars[0] += outputs.sum(0)", "bars[0] += outputs.mean(0)", "mean instead of sum over outputs"),
+    (
+        N + "gradients.py",
+        "t + float(tableau.c[i]) * h, points[i]",
+        "t + h, points[i]",
+        "every stage at the end of its step",
+    ),
+    (
+        N + "gradients.py",
+        "t + float(tableau.c[i]) * h, points[i]",
+        "t + float(tableau.c[i]) * h, points[0]",
+        "frozen stage",
+    ),
+    (
+        N + "gradients.py",
+        "torch.mul(table, h, out",
+        "torch.mul(table, abs(h), out",
+        "steps backward in time taken forward",
+    ),
+    (
+        N + "gradients.py",
+        "if torch.is_grad_enabled():",
+        "if not torch.is_grad_enabled() and what == '':",
+        "second derivatives lost",
+    ),
+    # the solver
+    (
+        N + "solver.py",
+        "self.slots[i].copy_(field(t + self.nodes[i] * h, y1))",
+        "self.slots[i].copy_(field(t, y1))",
+        "frozen t",
+    ),
+    (
+        N + "solver.py",
+        "slopes.append(field(t + self.nodes[i] * h, y1))",
+        "slopes.append(field(t + h, y1))",
+        "stages at t + h",
+    ),
+    (
+        N + "solver.py",
+        "h = stop - t if last else sign * proposed",
+        "h = stop - t if last else proposed",
+        "never backward",
+    ),
+    (
+        N + "solver.py",
+        "h = stop - t if last else sign * proposed",
+        "h = sign * proposed",
+        "the last step runs past the end",
+    ),
+    (N + "solver.py", "if ratio <= 1.0:", "if ratio <= 10.0:", "steps ten times too wrong are accepted"),
+    (
+        N + "solver.py",
+        "** (-1 / method.tableau.order)))",
+        "** (1 / method.tableau.order)))",
+        "larger errors give longer steps",
+    ),
+    (N + "solver.py", "alpha=plan.rtol)", "alpha=0.0)", "rtol has no effect"),
+    (N + "solver.py", "(t - step.t) / step.h", "(step.end - t) / step.h", "dense output mirrored in its step"),
+    (N + "solver.py", "K[-1] if fsal else None", "K[0] if fsal else None", "the old slope is used again"),
+    (N + "solver.py", "method.begin(K[-1])", "method.begin(K[0])", "the old slope is used again"),
+    (
+        N + "solver.py",
+        "plan.first_step, grow = abs(h) * factor, 1.0",
+        "plan.first_step = abs(h) * factor",
+        "grows after a rejection",
+    ),
+    # the tableaux
+    (
+        N + "tableaus.py",
+        "b=(Q(1, 6), Q(1, 3), Q(1, 3), Q(1, 6))",
+        "b=(Q(1, 8), Q(3, 8), Q(3, 8), Q(1, 8))",
+        "the weights of the 3/8 rule",
+    ),
+    (N + "tableaus.py", "(Q(19372, 6561), Q(-25360, 2187)", "(Q(19372, 6561), Q(-25360, 2178)", "digits of dopri5"),
+    (
+        N + "tableaus.py",
+        "Q(-71, 16695)",
+        "Q(71, 16695)",
+        "sign in dopri5's error",
+    ),
+    (
+        N + "tableaus.py",
+        "7.4955393428898365, -0.09249506636175525",
+        "7.4955393428898365, -0.09249506636715525",
+        "digits of tsit5",
+    ),
+    (N + "tableaus.py", "(-1.2, 1), (Q(-2, 3), 1)", "(-1.2, 1), (Q(-3, 4), 1)", "digits of tsit5's interpolant"),
+    (N + "tableaus.py", "(0, -1, 1),", "(0, 1, -1),", "sign of the end slope in bosh3's interpolant"),
+    # what func depends on
+    (N + "parameters.py", "found |= {", "dropped = {", "leaves that a plain function closes over get no gradient"),
+    (
+        N + "parameters.py",
+        "    if outside:\n",
+        "    if not nodes:\n",
+        "a tensor computed outside is dropped in silence",
+    ),
+    # flows
+    (
+        N + "flows.py",
+        "standard_normal_log_prob(z[-1]) + gain[-1]",
+        "standard_normal_log_prob(z[-1]) - gain[-1]",
+        "sign of the trace",
+    ),
+    (N + "flows.py", "return -0.5 * (z.square()", "return -1.0 * (z.square()", "the missing half"),
+    (
+        N + "flows.py",
+        "[self.t1, self.t0], dtype=x.dtype",
+        "[self.t0, self.t1], dtype=x.dtype",
+        "data carried the wrong way",
+    ),
+    (N + "flows.py", "d = [1 - h * h for h in values]", "d = [1 - h for h in values]", "the slope of tanh"),
+    (N + "flows.py", "loop = (W[0] @ W[-1]).T", "loop = W[0] @ W[-1]", "a transpose in the closed-form trace"),
+    (
+        N + "flows.py",
+        "trace = trace + (product * v).sum(-1)",
+        "trace = (product * v).sum(-1)",
+        "only the last probe counts",
+    ),
+    (N + "flows.py", "return (2 * signs - 1)", "return (signs)", "noise of 0 and 1"),
+]
