@@ -106,6 +106,8 @@ READY = """async () => {
   if (window.MathJax?.startup?.promise) await MathJax.startup.promise;
   for (const fold of document.querySelectorAll("details")) fold.open = true;
   for (const button of document.querySelectorAll("button.toggle-button.toggle-button-hidden")) button.click();
+  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await drawn();  // only then does the browser know which fonts it needs
   await document.fonts.ready;
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await drawn();
 }"""

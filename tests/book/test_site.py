@@ -36,9 +36,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return there / "_build/html"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all pages."""
+    """One browser for all pages; playwright allows no second one beside it."""
     with browser() as started:
         yield started
 
