@@ -52,7 +52,7 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"event_fn": decay}, ValueError, r"event_fn is not supported"),
     ({"rtol": -1e-3}, ValueError, r"rtol must be finite and not negative; got -0.001"),
     ({"atol": float("nan")}, ValueError, r"atol must be finite and not negative; got nan"),
-    ({"rtol": 0.0, "atol": 0}, ValueError, r"rtol and atol are both 0"),
+    ({"atol": 0}, ValueError, r"atol must be positive: where the state passes 0"),
     ({"rtol": torch.tensor(1e-3)}, TypeError, r"rtol must be a number; got Tensor"),
     ({"options": {"stepsize": 1}}, ValueError, r"options knows step_size, first_step, max_num_steps; got stepsize"),
     ({"options": {"norm": 1}}, ValueError, r"options knows .*; got norm"),

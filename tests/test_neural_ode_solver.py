@@ -195,6 +195,19 @@ def test_adaptive_evaluations_are_counted_and_stay_inside(device: torch.device) 
     assert max(times) == FORCED.t1
 
 
+@pytest.mark.parametrize(("rtol", "atol"), [(1e-6, 1e-300), (0.0, 1e-6)], ids=["relative", "absolute"])
+def test_tolerances_are_relative_and_absolute(rtol: float, atol: float, device: torch.device) -> None:
+    """A linear equation in other units: rtol alone takes the same steps; atol alone does once it is in those units."""
+    t, found = f64([0.2, 6.2], device), []
+    for unit, scaled in ((1.0, 1.0), (2.0**20, 1.0 if rtol else 2.0**20), (2.0**20, 1.0)):
+        stats = Stats()
+        y = odeint(LINEAR.func, unit * LINEAR.exact(t[0]), t, rtol=rtol, atol=atol * scaled, stats=stats)
+        found.append((y[-1] / unit, stats.accepted))
+    torch.testing.assert_close(found[1][0], found[0][0], atol=1e-12, rtol=1e-12)
+    assert found[1][1] == found[0][1]
+    assert (found[2][1] == found[0][1]) if rtol else (found[2][1] > 5 * found[0][1])
+
+
 def test_more_output_times_cost_nothing(device: torch.device) -> None:
     few, many = Stats(), Stats()
     for n, stats in ((2, few), (200, many)):

@@ -57,7 +57,7 @@ def odeint(
         y0: the state at ``t[0]``, a floating tensor of any shape, or a tuple of such.
         t: the output times, shape (T,), T ≥ 2, strictly increasing or strictly decreasing.
         rtol: relative tolerance of a step, for adaptive steps.
-        atol: absolute tolerance of a step.
+        atol: absolute tolerance of a step, positive.
         method: "dopri5", "tsit5" or "bosh3" (adaptive), "rk4" (the classical one), "midpoint" or "euler".
         options: ``step_size``: take equal steps no longer than this in each interval of ``t`` (any method; the last
             three take one step an interval without it; torchdiffeq lays its grid from ``t[0]`` instead and
@@ -206,8 +206,8 @@ def plan_steps(prefix: str, rtol: float, atol: float, method: str | None, option
             raise TypeError(f"{name} must be a number; got {type(value).__name__}")
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must be finite and not negative; got {value}")
-    if rtol == 0 and atol == 0:
-        raise ValueError(f"{prefix}rtol and {prefix}atol are both 0: no step could satisfy them")
+    if atol == 0:
+        raise ValueError(f"{prefix}atol must be positive: where the state passes 0 no step would satisfy rtol alone")
     method = "dopri5" if method is None else method
     if method not in METHODS:
         raise ValueError(f"{prefix}method must be one of {', '.join(METHODS)}; got {method!r}")

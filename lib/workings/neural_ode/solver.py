@@ -221,9 +221,8 @@ def _check_progress(method: RungeKutta, K: Tensor, t: float, h: float, ratio: fl
     if not math.isfinite(ratio):
         # an overflow in a trial step may be cured by a shorter one, but not in the slope at its start
         finite = K.isfinite().all(dim=1).tolist()
-        bad = finite.index(False) if False in finite else 0
-        if stuck or not finite[0]:
-            where = t + method.nodes[bad] * h
+        if False in finite and (stuck or not finite[0]):
+            where = t + method.nodes[finite.index(False)] * h
             raise SolverError(f"func returned NaN or infinity at t={where:.17g}, in a step of {h:.3g} from t={t:.17g}")
     if stuck:
         raise SolverError(
