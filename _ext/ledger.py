@@ -3,7 +3,7 @@
 Everything is read from the records that the chapters' outputs carry; nothing is computed when the book is built.
 
 - ``{claim}`name``` is what a claim measured; ``{claim}`name:wrong``` what its wrong form gives; ``|.1f`` sets a format;
-- ``{record}`name:quantity|.1f``` is the median over the seeds of a recorded quantity;
+- ``{record}`name:quantity|.1f``` is the median over the seeds of a recorded quantity, ``name:quantity:most`` the most;
 - ``{published}`key``` is a published value from ``published.yml``, its source in the tooltip;
 - the directives ``{ledger}`` and ``{errata}`` make the two pages.
 """
@@ -75,15 +75,18 @@ class Claimed(Number):
 
 
 class Recorded(Number):
-    """The median over seeds of a recorded quantity; ``name:quantity:index`` picks an element of a list."""
+    """The median over seeds of a recorded quantity, or ``name:quantity:least`` and ``most``.
+
+    ``name:quantity:index`` takes the median of one element of a list.
+    """
 
     def find(self, name: str, part: str) -> tuple[Any, str]:
         """Look the record up among this chapter's results."""
-        quantity, _, index = part.partition(":")
+        quantity, _, which = part.partition(":")
         record = read(Path(self.env.docname).name, name)
-        column = record.values[quantity]
-        values = [row[int(index)] for row in column] if index else column
-        return statistics.median(values), f"recorded on {record.date}, {record.device}"
+        column, summary = record.values[quantity], {"least": min, "most": max}.get(which, statistics.median)
+        values = [row[int(which)] for row in column] if which and which not in ("least", "most") else column
+        return summary(values), f"recorded on {record.date}, {record.device}"
 
 
 class Published(Number):

@@ -263,7 +263,7 @@ $$h = b / 2$$ (toy:half)
 $$u = v$$ (toy:unchecked)
 
 Plain {claim}`half` wrong {claim}`half:wrong` form {claim}`half|.1f` both {claim}`half:wrong|.2f` far {claim}`far:wrong`
-median {record}`curve:total|.1f` element {record}`curve:path:1` printed {published}`smith`
+median {record}`curve:total|.1f` most {record}`curve:total:most|.1f` element {record}`curve:path:1` printed {published}`smith`
 """
 BAD = (
     "{claim}`nope`", "{claim}`half:nope`", "{claim}`half|.zz`", "{claim}`half:low|.1f`", "{record}`nope:total`",
@@ -343,7 +343,7 @@ def the_numbers_are_quoted(chapter: str) -> None:
     found = re.findall(r'(\w+) <data class="wk-number" title="([^"]*)">([^<]*)</data>', chapter)
     assert [(word, number) for word, _, number in found] == [
         ("Plain", "2.000"), ("wrong", "4.000"), ("form", "2.0"), ("both", "4.00"), ("far", "inf"),
-        ("median", "2.0"), ("element", "8"), ("printed", "40 %"),
+        ("median", "2.0"), ("most", "5.0"), ("element", "8"), ("printed", "40 %"),
     ]  # fmt: skip
     assert [unescape(tip) for _, tip, _ in found[-3:]] == ["recorded on 2026-01-02, a <card>"] * 2 + [
         "Smith & Sons, table 2"

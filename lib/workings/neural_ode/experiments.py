@@ -44,7 +44,7 @@ def circles_log_density(x: Tensor) -> Tensor:
     A ring of radius r blurred by a Gaussian: exp(−(ρ − r)²/2σ²) i0e(ρr/σ²) / 2πσ², averaged over the two radii.
 
     >>> round(float(circles_log_density(torch.tensor([1.0, 0.0]))), 3)
-    -0.635
+    -0.636
     """
     rho, variance = x.norm(dim=-1), NOISE**2
     rings = [-((rho - r) ** 2) / (2 * variance) + torch.log(torch.special.i0e(rho * r / variance)) for r in RADII]
