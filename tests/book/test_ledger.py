@@ -263,7 +263,8 @@ $$h = b / 2$$ (toy:half)
 $$u = v$$ (toy:unchecked)
 
 Plain {claim}`half` wrong {claim}`half:wrong` form {claim}`half|.1f` both {claim}`half:wrong|.2f` far {claim}`far:wrong`
-median {record}`curve:total|.1f` most {record}`curve:total:most|.1f` element {record}`curve:path:1` printed {published}`smith`
+median {record}`curve:total|.1f` most {record}`curve:total:most|.1f` element {record}`curve:path:1`
+printed {published}`smith`
 """
 BAD = (
     "{claim}`nope`", "{claim}`half:nope`", "{claim}`half|.zz`", "{claim}`half:low|.1f`", "{record}`nope:total`",
