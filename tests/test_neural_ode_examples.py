@@ -16,6 +16,11 @@ TIMES = (0.0, 1.0, 2.0, 3.0)
 START = torch.tensor([1.2, 0.0], dtype=torch.float64)
 
 
+def test_angle_cost_is_half_the_square_of_the_angle() -> None:
+    states = torch.tensor([[1.2, 5.0], [-2.0, 7.0]])
+    assert examples.angle_cost(states).item() == pytest.approx(0.5 * (1.44 + 4.0))
+
+
 def test_adjoint_path_is_what_pushing_measures() -> None:
     pendulum = examples.Pendulum()
     t, a = examples.adjoint_path(pendulum, START, TIMES, points=5)
