@@ -149,7 +149,7 @@ def _table(chapter: str, rows: list[dict[str, Any]]) -> str:
     body = ""
     for row in rows:
         name = row["label"].partition(":")[2]
-        wrong = "; ".join(f"{escape(what)} {value:.2g}" for what, value in row["wrong"].items())
+        wrong = "; ".join(f"{escape(what)}: {value:.2g}" for what, value in row["wrong"].items())
         body += (
             f'<tr id="{chapter}-{name}-{row["check"]}">'
             f'<td><a href="{chapter}.html#{_anchor(row["label"])}">{name}</a></td>'
@@ -180,7 +180,7 @@ def mark(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
 
 def _check_mark(chapter: str, rows: list[dict[str, Any]]) -> str:
     count = f"{len(rows)} check" + ("s" if len(rows) > 1 else "")
-    wrong = "; ".join(f"{what} {value:.2g}" for row in rows for what, value in row["wrong"].items())
+    wrong = "; ".join(f"{what}: {value:.2g}" for row in rows for what, value in row["wrong"].items())
     tip = escape(f"{count}, residual at most {max(row['residual'] for row in rows):.1e}; {wrong}")
     anchor = f"{chapter}-{rows[0]['label'].partition(':')[2]}-{rows[0]['check']}"
     return f'<a class="wk-check" href="equations.html#{anchor}" title="{tip}" aria-label="Checked: {tip}">✓</a>'

@@ -158,7 +158,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    wrong = "; ".join(f"{escape(what)} {measured(f'{value:.2g}')}" for what, value in row["wrong"].items())
+    wrong = "; ".join(f"{escape(what)}: {measured(f'{value:.2g}')}" for what, value in row["wrong"].items())
     residual = measured(f"{row['residual']:.1e}")
     name = escape(row["label"].partition(":")[2])
     return f"<tr><td>{name}</td><td>{residual}</td><td>{row['tolerance']:g}</td><td>{wrong}</td></tr>"

@@ -165,7 +165,7 @@ def observations(device: torch.device, last_only: bool = False) -> float:
     \end{aligned}""",
     tolerance=1e-7,
     wrong={
-        "with a set to the new slope instead, as printed in the post": {"keep": 0.0},
+        "with a set to the new slope instead, as the post may be read": {"keep": 0.0},
         "with the last observation only": {"jump": 0.0},
     },
 )
