@@ -69,8 +69,8 @@ mutate: $(READY)  ## run the unit tests of MODULE= on a sample of mutants: COUNT
 	$(call need,MODULE,module)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/mutate.py sample $(MODULE) --count $(or $(COUNT),60)
 
-bench: $(READY)  ## time CHAPTER= (or all) against its peers, side by side
-	@for file in $(if $(CHAPTER),benchmarks/bench_$(CHAPTER).py,benchmarks/bench_*.py); do $(BIN)/python $$file; done
+bench: $(READY)  ## time CHAPTER= (or all) against its peers, side by side; WRITE=1 records it
+	@for file in $(if $(CHAPTER),benchmarks/bench_$(CHAPTER).py,benchmarks/bench_*.py); do $(BIN)/python $$file $(if $(WRITE),--write); done
 
 serve: book  ## build the book and serve it on http://localhost:8000
 	@$(BIN)/python -m http.server --directory _build/html 8000

@@ -265,7 +265,7 @@ def store(tables: dict[str, list[Row]]) -> None:
     from workings.book import records
 
     code = [f"workings.neural_ode:{name}" for name in ("odeint", "ContinuousFlow", "MLPField")]
-    command = "python benchmarks/bench_neural_ode.py --write"
+    command = "make bench CHAPTER=neural_ode WRITE=1"
     for title, rows in tables.items():
         columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
         name = f"benchmark-{title.replace(' ', '-')}"

@@ -243,7 +243,7 @@ def test_the_last_cell_of_a_chapter_shows_and_stores_its_checks(toy: Path, page:
     check()
     (shown,) = page
     assert shown.data["text/plain"] == "✓ 2 equations hold here (3 checks); every wrong form is rejected"
-    row = '<td>sum</td><td><data class="measured">2.5e-01</data></td><td>0.5</td><td>less <data class="measured">4.2<'
+    row = '<td>sum</td><td><data class="measured">2.5e-01</data></td><td>0.5</td><td>less: <data class="measured">4.2<'
     assert row in shown.data["text/html"]
     assert shown.metadata["workings"] == {"ledger": {"chapter": "toy", "rows": run_checks("toy", CPU)}}
 
@@ -356,7 +356,7 @@ def the_marks_stand_at_checked_equations(chapter: str, equations: str) -> None:
     marks = re.findall(r'id="equation-([\w-]+)">\s*<span class="eqno">(<a class="wk-check".*?</a>)?\(', chapter)
     assert [(name, bool(mark)) for name, mark in marks] == [("toy-half", True), ("toy-unchecked", False)]
     mark = marks[0][1]
-    assert "2 checks, residual at most 0.0e+00; as printed 2; doubled 6; doubled 12" in unescape(mark)
+    assert "2 checks, residual at most 0.0e+00; as printed: 2; doubled: 6; doubled: 12" in unescape(mark)
     (anchor,) = re.findall(r'href="equations.html#([\w-]+)"', mark)
     assert f'id="{anchor}"' in equations
 
@@ -364,7 +364,7 @@ def the_marks_stand_at_checked_equations(chapter: str, equations: str) -> None:
 def the_ledger_lists_every_check(equations: str, chapter: str) -> None:
     rows = re.findall(r'<tr id="([\w-]+)">(.*?)</tr>', equations)
     assert [name for name, _ in rows] == ["toy-half-half", "toy-half-half_again", "toy-sum-total"]
-    assert "<td>definition</td><td>0.0e+00</td><td>1e-09</td><td>doubled 12</td>" in rows[1][1]
+    assert "<td>definition</td><td>0.0e+00</td><td>1e-09</td><td>doubled: 12</td>" in rows[1][1]
     for anchor in re.findall(r'href="toy.html#([\w-]+)"', rows[0][1]):
         assert f'id="{anchor}"' in chapter
 
