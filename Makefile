@@ -7,6 +7,8 @@ READY := .venv/.installed
 
 BOOK := _build/html/index.html
 export WORKINGS_QUIET := 1
+# most matrices here are small: more threads would wait for each other
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help book test lint unit notebooks mutants run refresh record spread moved mutate bench serve
 
@@ -36,14 +38,14 @@ lint: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 notebooks: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadscope -o filterwarnings=default -p no:cacheprovider \
+	$(BIN)/pytest -q -n 2 --dist loadscope -o filterwarnings=default -p no:cacheprovider \
 	  --nbval --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval.cfg chapters
 
 mutants: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python tests/mutate.py hand
+	$(BIN)/python tests/mutate.py hand
 
 # The rest take CHAPTER=name where they say so.
 need = $(if $($(1)),,$(error name a $(2): make $@ $(1)=neural_ode))
@@ -67,7 +69,7 @@ moved: $(READY)  ## what moved since SINCE=main: claims, records, equations of C
 
 mutate: $(READY)  ## run the unit tests of MODULE= on a sample of mutants: COUNT=60
 	$(call need,MODULE,module)
-	@OMP_NUM_THREADS=1 $(BIN)/python tests/mutate.py sample $(MODULE) --count $(or $(COUNT),60)
+	@$(BIN)/python tests/mutate.py sample $(MODULE) --count $(or $(COUNT),60)
 
 bench: $(READY)  ## time CHAPTER= (or all) against its peers, side by side; WRITE=1 records it
 	@for file in $(if $(CHAPTER),benchmarks/bench_$(CHAPTER).py,benchmarks/bench_*.py); do $(BIN)/python $$file $(if $(WRITE),--write); done

@@ -5,7 +5,7 @@ Everything is read from the records that the chapters' outputs carry; nothing is
 - ``{claim}`name``` is what a claim measured; ``{claim}`name:wrong``` what its wrong form gives; ``|.1f`` sets a format;
 - ``{record}`name:quantity|.1f``` is the median over the seeds of a recorded quantity, ``name:quantity:most`` the most;
 - ``{published}`key``` is a published value from ``published.yml``, its source in the tooltip;
-- the directives ``{ledger}`` and ``{errata}`` make the two pages.
+- the directives ``{ledger}``, ``{errata}`` and ``{benchmarks}`` make the pages of these names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from workings.book.claims import value_text
 from workings.book.notebooks import records
-from workings.book.records import read
+from workings.book.records import Record, read, results_folder
 
 EQUATION = re.compile(
     r'(<div class="math notranslate nohighlight" id="equation-(?P<id>[\w-]+)">\s*<span class="eqno">)'
@@ -145,6 +145,40 @@ def _erratum(chapter: str, claim: dict[str, Any]) -> list[str]:
     ]
 
 
+class Benchmarks(SphinxDirective):
+    """Every recorded table of times, with where it comes from."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a section a chapter."""
+        lines: list[str] = []
+        for folder in sorted(results_folder().iterdir()):
+            paths = sorted(folder.glob("benchmark-*.json"))
+            lines += [f"## {folder.name.replace('_', ' ')}", ""] if paths else []
+            for path in paths:
+                self.env.note_dependency(str(path))
+                lines += _benchmark(read(folder.name, path.stem))
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def _benchmark(record: Record) -> list[str]:
+    columns = list(record.values)
+    rows = [columns, ["---"] * len(columns), *map(list, zip(*record.values.values(), strict=True))]
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    stale = " **Its code has changed since.**" if record.is_stale else ""
+    return [
+        f"### {record.name.removeprefix('benchmark-').replace('-', ' ').capitalize()}",
+        "",
+        f"Recorded on {record.date}: {record.device}; {versions}; commit {record.commit}. `{record.command}`{stale}",
+        "",
+        *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
+        "",
+    ]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "–" if value in ("", None) else str(value)
+
+
 def _table(chapter: str, rows: list[dict[str, Any]]) -> str:
     body = ""
     for row in rows:
@@ -193,5 +227,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("published", Published())
     app.add_directive("ledger", Ledger)
     app.add_directive("errata", Errata)
+    app.add_directive("benchmarks", Benchmarks)
     app.connect("html-page-context", mark)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

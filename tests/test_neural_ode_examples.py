@@ -75,9 +75,8 @@ def test_numbers_kept_by_each_gradient() -> None:
     assert (kept["backprop"][1] - kept["backprop"][0]) / 4 > 20 * per_step
 
 
-def test_gradient_at_tolerance_counts_and_errs() -> None:
-    field = examples.toy_field(2.0, width=16)
-    loose, tight = (examples.gradient_at_tolerance(field, tolerance, CPU) for tolerance in (1e-3, 1e-7))
+def test_gradient_at_tolerances_counts_and_errs() -> None:
+    loose, tight = examples.gradient_at_tolerances(examples.toy_field(2.0, width=16), (1e-3, 1e-7), CPU)
     assert tight["error"] < 1e-2 * loose["error"]
     assert tight["forward"] > loose["forward"]
     assert tight["discrete"] <= tight["forward"]

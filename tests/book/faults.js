@@ -28,6 +28,12 @@
     return faults.slice(0, 5);
   },
 
+  cut() {
+    return [...document.querySelectorAll("mjx-container[display]")]
+      .filter((m) => m.scrollWidth > m.clientWidth + 1)
+      .map((m) => `a formula of ${m.scrollWidth} px in ${m.clientWidth}: ${m.closest("[id]")?.id}`);
+  },
+
   lightBoxes() {
     const faults = [];
     for (const e of document.querySelectorAll(".cell_output, .cell_output *, .wk-card, .wk-card *")) {

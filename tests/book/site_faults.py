@@ -62,6 +62,11 @@ def sideways(page: Page) -> list[str]:
     return ask(page, "sideways()")
 
 
+def cut(page: Page) -> list[str]:
+    """Every displayed formula is seen whole: one that scrolls looks like another formula."""
+    return ask(page, "cut()")
+
+
 def light_boxes(page: Page) -> list[str]:
     """In the dark no output stands in a light box, except where its colours must stay."""
     return ask(page, "lightBoxes()")

@@ -166,10 +166,19 @@ def test_an_erratum_needs_a_printed_form_that_is_wrong(page: Page) -> None:
     tex: dict[str, Any] = {"printed": r"a = b^2", "corrected": r"a = b^2 / 2", "where": "Eq. 1.", "reading": "None."}
     erratum("half", 2.0, says=SAYS, equals=2.0, atol=0.1, wrong=4.0, **tex)
     assert record_of(page)["erratum"] == tex
+    assert "the printed form gives" in page[-1][0]["text/html"]
     with pytest.raises(ToothlessClaimError):
         erratum("half", 2.0, says=SAYS, equals=2.0, atol=0.1, wrong=2.0, **tex)
     with pytest.raises(ClaimError, match=r"within 0\.25 \+ a relative 0\.125"):
         erratum("half", 2.51, says=SAYS, equals=2.0, atol=0.25, rtol=0.125, wrong=9.0, **tex)
+
+
+def test_the_card_names_what_the_wrong_value_comes_from(page: Page) -> None:
+    claim("half", 2.0, says=SAYS, below=3.0, wrong=4.0)
+    claim("half", 2.0, says=SAYS, below=3.0, wrong=4.0, contrast="the <old> method")
+    first, second = (data["text/html"] for data, _ in page)
+    assert '<span class="wk-wrong">the wrong form gives <data class="measured">4</data>' in first
+    assert '<span class="wk-wrong">the &lt;old&gt; method gives <data class="measured">4</data>' in second
 
 
 def test_outside_a_notebook_the_verdict_is_printed(

@@ -126,6 +126,15 @@ def test_outside_a_notebook_there_is_no_widget(
     assert capsys.readouterr().out == "explorer: height, 3 values\n"
 
 
+def test_a_run_at_other_parameters_keeps_three_frames(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for is_default, kept in ((True, [1.0, 2.0, 3.0, 4.0, 5.0]), (False, [1.0, 3.0, 5.0])):
+        monkeypatch.setattr(EXPLORE, "current", lambda is_default=is_default: SimpleNamespace(is_default=is_default))
+        explore(draw, "slope", [1.0, 2.0, 3.0, 4.0, 5.0], alt=alt)
+        frames = Tags(page[-1][0]["text/html"]).all("img")
+        assert [frame["alt"] for frame in frames] == [alt(value) for value in kept]
+        assert Tags(page[-1][0]["text/html"]).all("input")[0]["max"] == str(len(kept) - 1)
+
+
 def test_an_explorer_without_values_is_refused(page: Any) -> None:
     with pytest.raises(ValueError, match="values is empty"):
         explore(draw, "height", [], alt=alt)

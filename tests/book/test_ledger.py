@@ -254,6 +254,7 @@ INDEX = """# Index
 chapters/toy
 chapters/equations
 chapters/errata
+chapters/benchmarks
 ```
 """
 TEXT = """# Toy
@@ -309,11 +310,15 @@ def source(toy: Path, page: list[Any], tmp_path: Path) -> Path:
     nbformat.write(
         new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}), root / "chapters" / "toy.ipynb"
     )
+    table = {"contender": ["bare", "ours"], "ms": [1.5, 12.3456], "error": ["", 2e-7]}
+    benchmark = RECORD | {"name": "benchmark-many-times", "values": table, "versions": {"torch": "2"}}
     files = {
         "conf.py": CONF.format(ext=str(EXT), root=str(root)),
         "index.md": INDEX,
         "results/toy/curve.json": json.dumps(RECORD),
         "chapters/equations.md": "# Equations\n\n```{ledger}\n```\n",
+        "results/toy/benchmark-many-times.json": json.dumps(benchmark),
+        "chapters/benchmarks.md": "# Benchmarks\n\n```{benchmarks}\n```\n",
         "chapters/errata.md": "# Errata\n\n```{errata}\n```\n",
         "chapters/published.yml": "smith:\n  value: 40 %\n  source: Smith & Sons\n  where: table 2\n",
     }
@@ -330,14 +335,15 @@ def build(root: Path) -> subprocess.CompletedProcess[str]:
 def test_a_built_book_shows_numbers_marks_ledger_and_errata(source: Path) -> None:
     done = build(source)
     assert (done.returncode, done.stderr) == (0, "")
-    chapter, equations, errata = (
+    chapter, equations, errata, benchmarks = (
         (source / "_build" / "chapters" / f"{name}.html").read_text(encoding="utf-8")
-        for name in ("toy", "equations", "errata")
+        for name in ("toy", "equations", "errata", "benchmarks")
     )
     the_numbers_are_quoted(chapter)
     the_marks_stand_at_checked_equations(chapter, equations)
     the_ledger_lists_every_check(equations, chapter)
     the_errata_show_both_forms(errata)
+    the_tables_of_times_are_shown_with_where_they_come_from(benchmarks)
 
 
 def the_numbers_are_quoted(chapter: str) -> None:
@@ -374,6 +380,18 @@ def the_errata_show_both_forms(errata: str) -> None:
     assert re.findall(r'<span class="math[^"]*">\\\((.*?)\\\)</span>', errata) == ["h = 2 b", "h = b / 2"]
     assert "Right if b is a half. The corrected form gives 2.0, the printed one 4.0" in errata
     assert 'href="toy.html"' in errata
+
+
+def the_tables_of_times_are_shown_with_where_they_come_from(benchmarks: str) -> None:
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", benchmarks, re.S)
+    assert [re.findall(r"<p>(.*?)</p>", row) for row in rows] == [
+        ["contender", "ms", "error"], ["bare", "1.5", "–"], ["ours", "12.3", "2e-07"],
+    ]  # fmt: skip
+    assert "<h2>toy<" in benchmarks
+    assert "<h3>Many times<" in benchmarks
+    text = unescape(re.sub("<[^>]+>", "", benchmarks))
+    assert "Recorded on 2026-01-02: a <card>; torch 2; commit c." in text
+    assert "Its code has changed since." in text
 
 
 def test_a_number_that_there_is_not_turns_the_build_red(source: Path) -> None:

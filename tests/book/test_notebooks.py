@@ -140,6 +140,7 @@ def stale(chapter: NotebookNode) -> None:
         (record(4, "claim", status="unclaimed"), "claim 'half' is stored as unclaimed"),
         (stale, "record 'curve' is stored as stale"),
         (change(1, source="\n".join(["x = 1"] * 13)), "code cell 1 has 13 lines; at most 12"),
+        (change(4, source="x" * 89), "code cell 4 has a line of 89 characters; at most 88"),
         (add("$$c = d$$"), "an equation without a label: c = d"),
         (add("$$e = f$$ (toy:half)"), "2 equations are labelled 'toy:half'"),
         (add("It took 3.5 of them."), "a typed number in the prose: …It took 3.5 of them.…"),

@@ -62,7 +62,7 @@ def test_a_page_reads_well(site: Path, chromium: Browser, visits: dict[str, set[
         reader = Reader(chromium, width=width, theme=first)
         tab = reader.open(file)
         faults[f"{width} px"] = find.mathematics(tab, file) + find.images(tab) + find.icons(tab) + find.sideways(tab)
-        faults[f"{width} px"] += find.explorers(tab)
+        faults[f"{width} px"] += find.cut(tab) + find.explorers(tab)
         for theme in (first, second):
             reader.dress(theme)
             tab.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)

@@ -135,6 +135,14 @@ def test_a_page_that_shows_no_formula_at_all_is_found(plant: Plant) -> None:
     assert len(find.mathematics(reader.page, file)) == 2
 
 
+@pytest.mark.parametrize(("terms", "expected"), [(5, None), (40, "a formula of")])
+def test_formulas_that_are_cut_are_found(plant: Plant, terms: int, expected: str | None) -> None:
+    body = r'<div class="math" id="equation-sum">\[' + "+".join("x" * terms) + r"\]</div>"
+    found = find.cut(plant(body, BOOK + mathjax(), width=390)[0].page)
+    assert matches(found, expected)
+    assert all(fault.endswith(": equation-sum") for fault in found)
+
+
 WIDE = "<table><tr>" + "<td>column</td>" * 30 + "</tr></table>"
 
 

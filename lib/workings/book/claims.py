@@ -97,6 +97,7 @@ def claim(
     atol: float | None = None,
     rtol: float | None = None,
     kind: str = "identity",
+    contrast: str = "the wrong form",
 ) -> None:
     """State a result, show it as a card, and raise when it does not hold.
 
@@ -113,13 +114,15 @@ def claim(
         rtol: relative tolerance of ``equals``.
         kind: ``"identity"`` holds at every valid parameter; ``"result"`` (trained or sampled) is claimed for the
             default parameters, and elsewhere only recorded.
+        contrast: what gives ``wrong``, where it is no wrong form but the method that the claim compares with.
 
     Raises:
         ClaimError: the measured value is not what is claimed.
         ToothlessClaimError: the claim would also accept ``wrong``, or its tolerance exceeds a third of the distance.
 
     """
-    _state(name, measured, says, wrong, Relation.of(equals, below, above, between, atol, rtol), kind, {})
+    relation = Relation.of(equals, below, above, between, atol, rtol)
+    _state(name, measured, says, wrong, relation, kind, {"contrast": contrast})
 
 
 def erratum(
@@ -156,7 +159,8 @@ def erratum(
         ToothlessClaimError: the printed form would pass as well, so there is no erratum.
 
     """
-    extra = {"erratum": {"where": where, "printed": printed, "corrected": corrected, "reading": reading}}
+    form = {"where": where, "printed": printed, "corrected": corrected, "reading": reading}
+    extra = {"contrast": "the printed form", "erratum": form}
     _state(name, measured, says, wrong, Relation.of(equals, None, None, None, atol, rtol), "identity", extra)
 
 
@@ -273,7 +277,7 @@ def _card(record: dict[str, Any]) -> str:
         "wk-says": escape(record["says"]),
         "wk-measured": shown,
         "wk-bound": bound,
-        "wk-wrong": f"the wrong form gives {mark(value_text(record, 'wrong'))}",
+        "wk-wrong": f"{escape(record['contrast'])} gives {mark(value_text(record, 'wrong'))}",
     }
     spans = " ".join(f'<span class="{name}">{text}</span>' for name, text in parts.items())
     name = escape(record["name"])

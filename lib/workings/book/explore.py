@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from workings.book.figures import SMALLEST, png, size_of, smallest_text
 from workings.book.output import publish
+from workings.book.parameters import current
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -33,7 +34,8 @@ def explore(
     Args:
         draw: makes the figure for one value; with ``switch`` also called as ``draw(value, True)`` for the other form.
         name: the slider's label.
-        values: about a dozen; the book shows these frames, a live kernel draws them as the slider moves.
+        values: about a dozen; the book shows these frames, a live kernel draws them as the slider moves. A run at other
+            parameters, which no book shows, keeps three of the frames.
         alt: says what is seen at a value.
         label: how a value is written; ``name = value`` if not given.
         switch: label of a box that shows the other form (the formula as printed, say), off at first.
@@ -48,21 +50,22 @@ def explore(
         raise ValueError("values is empty: an explorer needs about a dozen values")
     write = label or (lambda value: f"{name} = {value:g}")
     forms = [(), (True,)] if switch else [()]
-    frames = [[_frame(draw, value, form, colours, dpi) for value in values] for form in forms]
-    texts = [alt(value) for value in values]
+    kept = values if current().is_default else [values[0], values[len(values) // 2], values[-1]]
+    frames = [[_frame(draw, value, form, colours, dpi) for value in kept] for form in forms]
+    texts = [alt(value) for value in kept]
     if not all(text.strip() for text in texts):
         raise ValueError("alt gave an empty description: say what is seen at each value")
-    html = _figure(frames, [write(v) for v in values], texts, name, switch)
+    html = _figure(frames, [write(v) for v in kept], texts, name, switch)
     record = {"explorer": {"name": name, "values": list(values), "switch": switch, "bytes": len(html)}}
     publish(f"explorer: {name}, {len(values)} values", html, record, more=_widget(draw, name, values, write, switch))
 
 
 def _frame(draw: Callable[..., Figure], value: float, form: tuple[Any, ...], colours: int, dpi: int) -> dict[str, Any]:
     figure = draw(value, *form)
-    size = smallest_text(figure)
+    picture, size = png(figure, colours, dpi), smallest_text(figure, drawn=True)
     if size < SMALLEST:
         raise ValueError(f"text of {size:.1f} px on a phone in the frame at {value:g}; at least {SMALLEST:g} is needed")
-    data = base64.b64encode(png(figure, colours, dpi)).decode()
+    data = base64.b64encode(picture).decode()
     plt.close(figure)
     return {"data": data, **size_of(figure)}
 

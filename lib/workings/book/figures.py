@@ -62,7 +62,7 @@ def show(figure: Figure, *, alt: str, caption: str = "", name: str = "", as_is: 
     """
     if not alt.strip():
         raise ValueError("alt is empty: say in a sentence what is seen in the figure")
-    size = smallest_text(figure)
+    picture, size = png(figure), smallest_text(figure, drawn=True)
     if size < SMALLEST:
         raise ValueError(
             f"the figure's smallest text is {size:.1f} px on a screen 390 px wide; at least {SMALLEST:g} is needed: "
@@ -75,14 +75,18 @@ def show(figure: Figure, *, alt: str, caption: str = "", name: str = "", as_is: 
         "as_is": as_is,
         "smallest_text": round(size, 1) if math.isfinite(size) else None,
     }
-    publish(f"figure: {alt}", record={"figure": record}, more={"image/png": png(figure)})
+    publish(f"figure: {alt}", record={"figure": record}, more={"image/png": picture})
     plt.close(figure)
 
 
-def smallest_text(figure: Figure) -> float:
-    """Return the height, in CSS pixels on a phone, of the smallest text in ``figure`` (infinite if it has none)."""
+def smallest_text(figure: Figure, *, drawn: bool = False) -> float:
+    """Return the height, in CSS pixels on a phone, of the smallest text in ``figure`` (infinite if it has none).
+
+    Tick labels are only there once a figure is ``drawn``; it is laid out here if it was not.
+    """
     scale = min(1.0, PHONE / (figure.get_figwidth() * 96)) * 96 / 72
-    figure.canvas.draw()
+    if not drawn:
+        figure.draw_without_rendering()
     texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_visible() and t.get_text().strip()]
     return min((float(t.get_fontsize()) * scale for t in texts), default=math.inf)
 

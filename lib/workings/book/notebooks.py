@@ -20,7 +20,7 @@ from workings.book.output import KEY
 
 ROOT = Path(__file__).resolve().parents[3]
 CHAPTERS = ROOT / "chapters"
-LONGEST_CELL = 12  # lines
+LONGEST_CELL, LONGEST_LINE = 12, 88  # lines; characters, which is what a page of 1280 px shows
 NUMBER = re.compile(r"\d+\.\d+|\d\s?(%|×|dB|nats|bits|ms|s\b|MB|GB)")
 HOME = re.compile(rf"{re.escape(str(ROOT))}|/home/|/Users/|/root/|[A-Z]:\\Users\\|/tmp/")
 IMAGE = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+")
@@ -182,6 +182,9 @@ def _cells(notebook: NotebookNode) -> Iterator[str]:
         lines = len(cell.source.splitlines())
         if lines > LONGEST_CELL:
             yield f"code cell {i} has {lines} lines; at most {LONGEST_CELL}"
+        longest = max(map(len, cell.source.splitlines()), default=0)
+        if longest > LONGEST_LINE and not cell.source.startswith("# set-up"):
+            yield f"code cell {i} has a line of {longest} characters; at most {LONGEST_LINE}"
     found = equations(notebook)
     yield from (f"an equation without a label: {e.tex.strip()[:60]}" for e in found if not e.label)
     counts = Counter(e.label for e in found if e.label)

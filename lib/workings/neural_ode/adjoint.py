@@ -48,15 +48,14 @@ class Augmented:
     """
 
     def __init__(self, pull: Pullback) -> None:
-        self.pull = pull
+        self.pull, self.n = pull, sum(pull.field.layout.sizes)
 
     def __call__(self, t: float, state: Tensor) -> Tensor:
         """Return the slope of :math:`[z, a, g]`."""
-        n = sum(self.pull.field.layout.sizes)
-        slopes, by_state, by_params = self.pull(t, state[:n], state[n : 2 * n])
-        terms = [torch.zeros_like(p) if g is None else g for p, g in zip(self.pull.params, by_params, strict=True)]
-        integrand = [term.reshape(-1).to(state.dtype) for term in terms]
-        return torch.cat([self.pull.field.layout.pack(slopes).detach(), *torch._foreach_neg([by_state, *integrand])])
+        z, a = state[: self.n], state[self.n : 2 * self.n]
+        f, a_fz, a_ftheta = self.pull(t, z, a)  # with a running loss, l_z and l_θ are in the last two
+        terms = [term.reshape(-1).to(a.dtype) for term in a_ftheta]
+        return torch.cat([f, *torch._foreach_neg([a_fz, *terms])])
 
 
 def reverse_solve(

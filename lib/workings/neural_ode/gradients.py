@@ -60,8 +60,8 @@ class Pullback:
     ) -> None:
         self.field, self.params, self.running = field, list(params), running
 
-    def __call__(self, t: float, y: Tensor, a: Tensor) -> tuple[Sequence[Tensor], Tensor, Sequence[Tensor | None]]:
-        r"""Return f in parts, :math:`a f_z + l_z`, (N,), and :math:`a f_\theta + l_\theta`, for each θ or None."""
+    def __call__(self, t: float, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        r"""Return f, (N,), :math:`a f_z + l_z`, (N,), and :math:`a f_\theta + l_\theta`, shaped like each θ."""
         layout = self.field.layout
         with torch.enable_grad():
             # leaves in the shape of the state: one vector, cut up, would cost more nodes than a small network has
@@ -70,20 +70,12 @@ class Pullback:
             pairs = list(zip(slopes, layout.parts(a), strict=True))
             if self.running is not None:
                 pairs.append((self.running(layout.time(t), layout.state(z)), y.new_ones(())))
-        outputs = [(o, c) for o, c in pairs if o.requires_grad]
-        if not outputs:
-            return slopes, torch.zeros_like(y), [None] * len(self.params)
-        inputs = (*z, *self.params)
-        grads = torch.autograd.grad([o for o, _ in outputs], inputs, [c for _, c in outputs], allow_unused=True)
-        by_state = [torch.zeros_like(x) if g is None else g for x, g in zip(z, grads, strict=False)]
-        return slopes, layout.pack(by_state), grads[len(z) :]
-
-
-def add_to(sums: list[Tensor], terms: Sequence[Tensor | None]) -> None:
-    """Add the terms that are not None to ``sums`` in place."""
-    pairs = [(s, term) for s, term in zip(sums, terms, strict=True) if term is not None]
-    if pairs:
-        torch._foreach_add_([s for s, _ in pairs], [term for _, term in pairs])
+        outputs, inputs = [(o, c) for o, c in pairs if o.requires_grad], (*z, *self.params)
+        found: Sequence[Tensor | None] = [None] * len(inputs)
+        if outputs:
+            found = torch.autograd.grad([o for o, _ in outputs], inputs, [c for _, c in outputs], allow_unused=True)
+        grads = [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
+        return layout.pack(slopes).detach(), layout.pack(grads[: len(z)]), grads[len(z) :]
 
 
 def refuse_graph(what: str) -> None:
@@ -179,7 +171,8 @@ def _reverse_steps(
         for i in reversed(range(stop, s)):
             if used[i] or tableau.b[i] != 0 or any(row[i] for row in tableau.a[i + 1 :]):
                 _, point_bar, terms = pull(t + float(tableau.c[i]) * h, points[i], rows[1 + i])
-                add_to(sums, terms)
+                if sums:
+                    torch._foreach_add_(sums, terms)
                 heads[i].addr_(parts[i], point_bar)
         carried = rows[1].clone() if stop else None
     return rows[0] + grad[0], sums

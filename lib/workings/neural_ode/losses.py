@@ -187,9 +187,12 @@ def loss_gradient(
     theta = system.parameters_at(t.detach(), z) if params is None else list(params)
     problem = Problem(Field(func, layout), output_times(t, layout), plan, theta, stats)
 
-    loss, start, theta_start = _differentiate(system.at_end, z, theta)  # terminal: a(t_N) = ∂L_T/∂z(t_N)
-    seen, jumps, theta_seen = _differentiate(system.at_times, z, theta)  # observed: a(t_i⁻) = a(t_i⁺) + ∂L_i/∂z(t_i)
-    source = None if running is None else system.along  # running: ȧ = −a f_z − l_z
+    # terminal: a(t_N) = ∂L_T/∂z(t_N)
+    loss, start, theta_start = _differentiate(system.at_end, z, theta)
+    # observed: a(t_i⁻) = a(t_i⁺) + ∂L_i/∂z(t_i)
+    seen, jumps, theta_seen = _differentiate(system.at_times, z, theta)
+    # running: ȧ = −a f_z − l_z
+    source = None if running is None else system.along
 
     given = (start + jumps).flatten(1)
     a, theta_path = reverse_solve(problem, z.flatten(1), given, source)

@@ -26,6 +26,7 @@ from workings.checks.neural_ode.oracle import (
     jacobians,
     numpy_velocity,
     oracle_path,
+    slopes,
     tensor,
     terminal,
     terminal_torch,
@@ -152,7 +153,8 @@ def lagrangian(device: torch.device, speed: float = 1.0) -> float:
     "neural_ode:variation",
     tex=r"""\begin{aligned}
     \frac{\mathrm{d}\psi}{\mathrm{d}\theta} ={}& \Bigl[\frac{\partial L}{\partial z(t_1)} - a(t_1)\Bigr]
-    \frac{\mathrm{d}z(t_1)}{\mathrm{d}\theta} + a(t_0)\,\frac{\mathrm{d}z(t_0)}{\mathrm{d}\theta} \\
+    \frac{\mathrm{d}z(t_1)}{\mathrm{d}\theta} \\
+    &+ a(t_0)\,\frac{\mathrm{d}z(t_0)}{\mathrm{d}\theta} \\
     &+ \int_{t_0}^{t_1} \Bigl(\dot a + a\,\frac{\partial f}{\partial z}\Bigr)
     \frac{\mathrm{d}z}{\mathrm{d}\theta}\,\mathrm{d}t \\
     &+ \int_{t_0}^{t_1} a\,\frac{\partial f}{\partial\theta}\,\mathrm{d}t
@@ -183,7 +185,7 @@ def variation(device: torch.device, start: float = 1.0, sign: float = 1.0) -> fl
 
     first = (theta[:2], eye, torch.zeros(3, dtype=torch.float64, device=device))
     z, dz, integral = (x[-1] for x in odeint(sensitivities, first, times(device), **TIGHT))
-    slope = torch.func.grad(terminal_torch)(z)
+    slope = slopes(terminal_torch, z)[0]
     t0, t1 = times(device)
     ours = (slope - multiplier(t1)) @ dz + start * multiplier(t0) @ eye + integral
     return gap(ours, differences(lambda p: terminal(end_of(p, p[:2])), THETA))
@@ -199,7 +201,7 @@ def _reverse(device: torch.device, sign: float = 1.0, frozen: bool = False) -> t
         fz, ftheta = jacobians(t, end if frozen else z, theta)
         return velocity(t, z, theta), -sign * a @ fz, -a @ ftheta
 
-    last = (end, torch.func.grad(terminal_torch)(end), torch.zeros(3, dtype=torch.float64, device=device))
+    last = (end, slopes(terminal_torch, end)[0], torch.zeros(3, dtype=torch.float64, device=device))
     _, a, g = odeint(augmented, last, times(device, T1, T0), **TIGHT)
     return a[-1], g[-1]
 
@@ -246,15 +248,16 @@ def time_gradients(device: torch.device, sign: float = -1.0) -> float:
     true = differences(lambda t: terminal(end_of(theta, start, t[0], t[1])), (T0, T1))
     end, t = tensor(end_of(theta, start), device), times(device)
     a, field = _reverse(device)[0], Swirl(device)
-    ours = (sign * a @ field(t[0], tensor(START, device)), torch.func.grad(terminal_torch)(end) @ field(t[1], end))
+    ours = (sign * a @ field(t[0], tensor(START, device)), slopes(terminal_torch, end)[0] @ field(t[1], end))
     return gap(torch.stack(ours), true)
 
 
 @verifies(
     "neural_ode:augmented",
     tex=r"""\begin{aligned}
-    \dot z &= f, & \dot a &= -a\,\frac{\partial f}{\partial z}, & \dot g &= -a\,\frac{\partial f}{\partial\theta}, \\
-    && a(t_1) &= \frac{\partial L}{\partial z(t_1)}, & g(t_1) &= 0
+    \dot z &= f, \\
+    \dot a &= -a\,\frac{\partial f}{\partial z}, & a(t_1) &= \frac{\partial L}{\partial z(t_1)}, \\
+    \dot g &= -a\,\frac{\partial f}{\partial\theta}, & g(t_1) &= 0
     \end{aligned}""",
     tolerance=1e-7,
     wrong={"read off forward in time": {"sign": -1.0}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import cos
 
 import numpy as np
@@ -23,6 +24,7 @@ from workings.checks.neural_ode.oracle import (
     gap,
     jacobians,
     oracle_path,
+    slopes,
     tensor,
     times,
     velocity,
@@ -38,8 +40,8 @@ def _cost_torch(t: Tensor, z: Tensor, theta: Tensor) -> Tensor:
     return 0.5 * z[..., 0] ** 2 * theta[1] + z[..., 1]
 
 
-def _running_oracle(theta: np.ndarray) -> float:
-    path = oracle_path(theta, np.asarray(START), T0, T1)
+def _running_oracle(theta: np.ndarray, start: np.ndarray | None = None) -> float:
+    path = oracle_path(theta, np.asarray(START) if start is None else start, T0, T1)
     return float(quad(lambda t: _cost(path(t), theta), T0, T1, epsabs=1e-12)[0])
 
 
@@ -65,11 +67,34 @@ def _running_reverse(device: torch.device, source: float, cost: float, sign: flo
 
     def augmented(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z, a, _ = state
-        (fz, ftheta), (lz, ltheta) = jacobians(t, z, theta), torch.func.grad(_cost_torch, argnums=(1, 2))(t, z, theta)
+        (fz, ftheta), (lz, ltheta) = jacobians(t, z, theta), slopes(partial(_cost_torch, t), z, theta)
         return velocity(t, z, theta), -a @ fz - source * lz, -cost * ltheta - sign * a @ ftheta
 
     last = (end, torch.zeros_like(end), torch.zeros_like(theta))
     return odeint(augmented, last, times(device, T1, T0), **TIGHT)[2][-1]  # type: ignore[no-any-return]
+
+
+@verifies(
+    "neural_ode:enlarged",
+    tex=r"""\bigl(\dot a,\; \dot a_q\bigr) = -\bigl(a,\; a_q\bigr)
+    \begin{pmatrix} \partial f/\partial z & 0 \\ \partial l/\partial z & 0 \end{pmatrix}""",
+    tolerance=1e-7,
+    wrong={"with the matrix transposed": {"transposed": True}, "without the cost's row": {"row": 0.0}},
+    kind="derivation",
+)
+def enlarged_adjoint(device: torch.device, transposed: bool = False, row: float = 1.0) -> float:
+    """Solve for the adjoint of (z, q) from (0, 1) at the end; compare with differences in the initial state, and 1."""
+    theta, end = tensor(THETA, device), tensor(end_of(np.asarray(THETA), np.asarray(START)), device)
+
+    def reverse(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        z, a = state
+        by_z = torch.cat((jacobians(t, z, theta)[0], row * slopes(partial(_cost_torch, t), z, theta)[0][None]))
+        matrix = torch.cat((by_z, torch.zeros_like(by_z[:, :1])), 1)
+        return velocity(t, z, theta), -a @ (matrix.T if transposed else matrix)
+
+    a = odeint(reverse, (end, tensor((0.0, 0.0, 1.0), device)), times(device, T1, T0), **TIGHT)[1][-1]
+    true = differences(lambda z: _running_oracle(np.asarray(THETA), z), START)
+    return gap(a, np.append(true, 1.0))
 
 
 @verifies(
@@ -101,7 +126,8 @@ def running_gradient(device: torch.device, sign: float = 1.0, cost: float = 1.0)
 @verifies(
     "neural_ode:negative",
     tex=r"""\begin{aligned}
-    \dot b &= -b\,\frac{\partial f}{\partial z} + \frac{\partial l}{\partial z}, \qquad b(t_1) = 0, \\
+    \dot b &= -b\,\frac{\partial f}{\partial z} + \frac{\partial l}{\partial z}, \\
+    b(t_1) &= 0, \\
     \frac{\mathrm{d}L}{\mathrm{d}\theta} &= \frac{\partial L}{\partial\theta}
     - \int_{t_0}^{t_1} b\,\frac{\partial f}{\partial\theta}\,\mathrm{d}t
     \end{aligned}""",
@@ -116,7 +142,7 @@ def negative_adjoint(device: torch.device, sign: float = 1.0) -> float:
 
     def augmented(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z, b, _ = state
-        (fz, ftheta), (lz, ltheta) = jacobians(t, z, theta), torch.func.grad(_cost_torch, argnums=(1, 2))(t, z, theta)
+        (fz, ftheta), (lz, ltheta) = jacobians(t, z, theta), slopes(partial(_cost_torch, t), z, theta)
         return velocity(t, z, theta), -b @ fz + lz, -ltheta + sign * b @ ftheta
 
     last = (end, torch.zeros_like(end), torch.zeros_like(theta))
@@ -173,16 +199,16 @@ def jumps(device: torch.device, keep: float = 1.0, jump: float = 1.0) -> float:
     """Compare the gradient through adding, setting or leaving out the jumps with differences."""
     theta = tensor(THETA, device)
     path = odeint(Swirl(device), tensor(START, device), times(device, T0, *SEEN), **TIGHT)[1:].detach()
-    slopes = [torch.func.grad(loss)(z) for loss, z in zip(OBSERVED_TORCH, path, strict=True)]
+    at_times = [slopes(loss, z)[0] for loss, z in zip(OBSERVED_TORCH, path, strict=True)]
 
     def augmented(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z, a, _ = state
         fz, ftheta = jacobians(t, z, theta)
         return velocity(t, z, theta), -a @ fz, -a @ ftheta
 
-    a, g, bounds = slopes[-1], torch.zeros_like(theta), (*SEEN[::-1], T0)
+    a, g, bounds = at_times[-1], torch.zeros_like(theta), (*SEEN[::-1], T0)
     for i in (2, 1, 0):
         solved = odeint(augmented, (path[i], a, g), times(device, bounds[2 - i], bounds[3 - i]), **TIGHT)
         a, g = solved[1][-1], solved[2][-1]
-        a = keep * a + jump * slopes[i - 1] if i else a
+        a = keep * a + jump * at_times[i - 1] if i else a
     return gap(g, differences(_observed_oracle, THETA))

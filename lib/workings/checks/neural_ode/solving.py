@@ -19,6 +19,7 @@ from workings.checks.neural_ode.oracle import (
     gap,
     jacobians,
     numpy_velocity,
+    slopes,
     tensor,
     terminal_torch,
     times,
@@ -30,7 +31,8 @@ from workings.neural_ode import METHODS, odeint
 @verifies(
     "neural_ode:step",
     tex=r"""\begin{aligned}
-    Z_i &= z_n + h \sum_{j<i} a_{ij}\,k_j, \qquad k_i = f(Z_i, t_n + c_i h, \theta), \\
+    Z_i &= z_n + h \sum_{j<i} a_{ij}\,k_j, \\
+    k_i &= f(Z_i, t_n + c_i h, \theta), \\
     z_{n+1} &= z_n + h \sum_i b_i\,k_i
     \end{aligned}""",
     tolerance=1e-13,
@@ -74,7 +76,7 @@ def discrete_adjoint(device: torch.device, transposed: bool = True, weighted: bo
             kept.append(jacobians(t, stage, theta))
             k.append(velocity(t, stage, theta))
         z = z + h * sum((float(w) * slope for w, slope in zip(tableau.b, k, strict=True)), torch.zeros_like(z))
-    bar, g = torch.func.grad(terminal_torch)(z), torch.zeros_like(theta)
+    bar, g = slopes(terminal_torch, z)[0], torch.zeros_like(theta)
     for n in reversed(range(steps)):
         pulled: dict[int, Tensor] = {}
         for i in reversed(range(4)):
