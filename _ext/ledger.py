@@ -168,7 +168,7 @@ def _benchmark(record: Record) -> list[str]:
     return [
         f"### {record.name.removeprefix('benchmark-').replace('-', ' ').capitalize()}",
         "",
-        f"Recorded on {record.date}: {record.device}; {versions}; commit {record.commit}. `{record.command}`{stale}",
+        f"Recorded on {record.date}: {escape(record.device)}; {versions}; commit {record.commit}. `{record.command}`{stale}",
         "",
         *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
         "",
@@ -176,7 +176,7 @@ def _benchmark(record: Record) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else "–" if value in ("", None) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else "–" if value in ("", None) else escape(str(value))
 
 
 def _table(chapter: str, rows: list[dict[str, Any]]) -> str:
