@@ -165,10 +165,11 @@ def _benchmark(record: Record) -> list[str]:
     rows = [columns, ["---"] * len(columns), *map(list, zip(*record.values.values(), strict=True))]
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     stale = " **Its code has changed since.**" if record.is_stale else ""
+    machine = f"{escape(record.device)}; {versions}; commit {record.commit}"
     return [
         f"### {record.name.removeprefix('benchmark-').replace('-', ' ').capitalize()}",
         "",
-        f"Recorded on {record.date}: {escape(record.device)}; {versions}; commit {record.commit}. `{record.command}`{stale}",
+        f"Recorded on {record.date}: {machine}. `{record.command}`{stale}",
         "",
         *("| " + " | ".join(map(_cell, row)) + " |" for row in rows),
         "",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -49,6 +51,19 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
         r"must be one of euler, midpoint, rk4, bosh3, dopri5, tsit5; got 'dopri8'",
     ),
     ({"gradient": "magic"}, ValueError, r"gradient must be one of backprop, discrete, adjoint; got 'magic'"),
+    ({"func": None}, TypeError, r"func must be a function of t and y; got NoneType"),
+    ({"stats": {}}, TypeError, r"stats must be a Stats; got dict"),
+    ({"y0": torch.eye(2).to_sparse()}, TypeError, r"y0 must be dense; got a tensor of layout torch.sparse_coo"),
+    ({"method": ["dopri5"]}, ValueError, r"method must be one of euler, .*; got \['dopri5'\]"),
+    ({"options": 3}, TypeError, r"options must be a dictionary; got int"),
+    ({"options": {"step_size": "0.1"}}, ValueError, r"step_size'\] must be a positive, finite number; got '0.1'"),
+    ({"options": {"max_num_steps": True}}, ValueError, r"max_num_steps'\] must be a positive integer; got True"),
+    (
+        {"adjoint_options": "seminorm", "gradient": "adjoint"},
+        TypeError,
+        r"adjoint_options must be a dictionary; got str",
+    ),
+    ({"adjoint_params": 3, "gradient": "discrete"}, TypeError, r"adjoint_params must hold tensors; got int"),
     ({"event_fn": decay}, ValueError, r"event_fn is not supported"),
     ({"rtol": -1e-3}, ValueError, r"rtol must be finite and not negative; got -0.001"),
     ({"atol": float("nan")}, ValueError, r"atol must be finite and not negative; got nan"),
@@ -56,8 +71,8 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"rtol": torch.tensor(1e-3)}, TypeError, r"rtol must be a number; got Tensor"),
     ({"options": {"stepsize": 1}}, ValueError, r"options knows step_size, first_step, max_num_steps; got stepsize"),
     ({"options": {"norm": 1}}, ValueError, r"options knows .*; got norm"),
-    ({"options": {"step_size": 0.0}}, ValueError, r"options\['step_size'\] must be positive and finite; got 0"),
-    ({"options": {"first_step": -1.0}}, ValueError, r"options\['first_step'\] must be positive and finite; got -1"),
+    ({"options": {"step_size": 0.0}}, ValueError, r"options\['step_size'\] must be a positive, finite number; got 0"),
+    ({"options": {"first_step": -1.0}}, ValueError, r"\['first_step'\] must be a positive, finite number; got -1"),
     ({"options": {"max_num_steps": 0}}, ValueError, r"options\['max_num_steps'\] must be a positive integer; got 0"),
     ({"options": {"max_num_steps": 1.5}}, ValueError, r"max_num_steps'\] must be a positive integer; got 1.5"),
     ({"options": {"first_step": 0.1}, "method": "rk4"}, ValueError, r"first_step'\] is for adaptive steps; rk4 takes"),
@@ -109,6 +124,17 @@ def test_bad_field_of_a_tuple(returned: str) -> None:
     }[returned]
     with pytest.raises((TypeError, ValueError), match=message):
         odeint(func, (Y, Y), T)
+
+
+def test_numbers_of_numpy_and_options_of_none_are_taken() -> None:
+    options = {"max_num_steps": np.int64(100), "step_size": None}
+    y = odeint(decay, Y, T, rtol=np.float32(1e-6), options=options)  # type: ignore[arg-type]
+    assert y[-1].tolist() == pytest.approx((Y * math.exp(-1)).tolist(), abs=1e-5)
+
+
+def test_tolerances_that_the_precision_cannot_hold_are_named() -> None:
+    with pytest.raises(SolverError, match=r"rtol=0 and atol=1e-46 are too small, or too large, for torch.float32"):
+        odeint(decay, Y.float(), T, rtol=0.0, atol=1e-46)
 
 
 # ---- a solution that cannot be carried on ----
@@ -171,6 +197,13 @@ def test_step_limit() -> None:
     odeint(decay, Y, T, method="euler", options={"step_size": 0.05, "max_num_steps": 20})
     with pytest.raises(SolverError, match=r"are 21, more than max_num_steps=20"):
         odeint(decay, Y, T, method="euler", options={"step_size": 1 / 21, "max_num_steps": 20})
+    halves = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    with pytest.raises(SolverError, match=r"are 22, more than max_num_steps=20"):  # eleven in each
+        odeint(decay, Y, halves, method="euler", options={"step_size": 1 / 22, "max_num_steps": 20})
+    with pytest.raises(SolverError, match=r"more than max_num_steps=65536"):
+        odeint(decay, Y, T, method="euler", options={"step_size": 1e-320})
+    t = torch.linspace(0, 1, 70_000, dtype=torch.float64)  # a step for each output is what was asked for
+    assert len(odeint(decay, Y, t, method="euler")) == 70_000
 
 
 def test_unstable_fixed_steps_overflow() -> None:
@@ -199,8 +232,12 @@ def test_reverse_solve_that_overflows() -> None:
 
 def test_bad_flows() -> None:
     field = MLPField(2)
-    with pytest.raises(ValueError, match=r"hidden must hold one or two widths; got \(8, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"hidden must hold one or two widths, .*; got \(8, 8, 8\)"):
         MLPField(2, hidden=(8, 8, 8))
+    with pytest.raises(ValueError, match=r"hidden must hold one or two widths, .*; got 8"):
+        MLPField(2, 8)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"x must be a tensor of shape \(\.\.\., 2\); got list"):
+        ContinuousFlow(field, 2).log_prob([[1.0, 2.0]])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"trace must be one of closed, exact, hutchinson; got 'none'"):
         ContinuousFlow(field, 2, trace="none")
     with pytest.raises(ValueError, match=r"noise must be one of rademacher, gaussian; got 'x'"):

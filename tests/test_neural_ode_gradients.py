@@ -160,8 +160,9 @@ def test_float32_and_mixed_parameter_precision(device: torch.device) -> None:
     """Parameters may be more precise than the state; their gradients come back in their own precision."""
     k = f64(0.5, device, grad=True)
     y0 = torch.ones(2, device=device)
-    for gradient in ("discrete", "adjoint"):
-        z = odeint(lambda t, z: z * k.float(), y0, torch.tensor([0.0, 1.0], device=device), rtol=1e-6, atol=1e-7)
+    for gradient in GRADIENTS:
+        t = torch.tensor([0.0, 1.0], device=device)
+        z = odeint(lambda t, z: z * k.float(), y0, t, rtol=1e-6, atol=1e-7, gradient=gradient)
         by_k = torch.autograd.grad(z[-1].sum(), k)[0]
         assert by_k.dtype == torch.float64, gradient
         assert by_k.item() == pytest.approx(2 * 1.6487213, rel=1e-5)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from workings.neural_ode import METHODS, Stats, Tableau, odeint
 from workings.neural_ode.adjoint import block_norm
+from workings.neural_ode.field import Layout
 from workings.neural_ode.solver import Plan, RungeKutta, adaptive_steps, first_step
 
 ADAPTIVE = ("bosh3", "dopri5", "tsit5")
@@ -238,19 +239,82 @@ def test_solution_without_tape_is_the_one_with(device: torch.device) -> None:
         torch.testing.assert_close(untaped, taped, atol=1e-14, rtol=1e-14)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_field_that_reuses_its_output_is_safe(method: str, device: torch.device) -> None:
-    """A field may write into one tensor again and again when no gradients are recorded."""
+def test_a_field_that_reuses_its_output_is_safe(method: str, recorded: bool, device: torch.device) -> None:
+    """A field may write into one tensor again and again, also where gradients would be recorded if it needed any."""
     out = torch.empty(2, dtype=torch.float64, device=device)
 
     def in_place(t: Tensor, y: Tensor) -> Tensor:
         return out.copy_(FORCED.func(t, y))
 
     t = FORCED.times(3, f64(0.0, device))
-    with torch.no_grad():
+    with torch.set_grad_enabled(recorded):
         a = odeint(in_place, FORCED.exact(t[0]), t, method=method, rtol=1e-4, atol=1e-4)
         b = odeint(FORCED.func, FORCED.exact(t[0]), t, method=method, rtol=1e-4, atol=1e-4)
     assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "discrete", "adjoint"])
+def test_a_field_that_changes_its_state_in_place_is_refused(gradient: str, device: torch.device) -> None:
+    y0 = f64([1.0, 2.0], device)
+    with pytest.raises(
+        (ValueError, RuntimeError), match=r"state that it is given in place|used in an in-place operation"
+    ):
+        odeint(lambda t, y: y.mul_(-1.0), y0, f64([0.0, 1.0], device), gradient=gradient)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+def test_a_clock_that_shows_large_numbers(method: str, device: torch.device) -> None:
+    """Steps have the length that the times can tell, so that seconds since 1970 solve as well as seconds do."""
+    found = []
+    for origin in (0.0, 1.7e9):
+        t = f64([origin, origin + 2.0], device)
+        options = {"step_size": 1e-3} if method == "rk4" else {}
+
+        def turn(t: Tensor, y: Tensor) -> Tensor:
+            return 100 * torch.stack((y[1], -y[0]))
+
+        y = odeint(turn, f64([1.0, 0.0], device), t, rtol=1e-9, atol=1e-9, method=method, options=options)
+        found.append(y[-1])
+    exact = f64([math.cos(200.0), -math.sin(200.0)], device)
+    assert (found[0] - exact).norm() < (2e-3 if method == "rk4" else 1e-6)
+    torch.testing.assert_close(found[1], found[0], atol=1e-7, rtol=0)
+
+
+def test_a_clock_that_is_too_coarse_for_the_first_step(device: torch.device) -> None:
+    t = f64([1e12, 1e12 + 1.0], device)
+    y = odeint(lambda t, y: -y, f64([1.0], device), t, rtol=1e-6, atol=1e-6)
+    assert y[-1].item() == pytest.approx(math.exp(-1), abs=1e-5)
+
+
+@pytest.mark.parametrize("times", [(0.0, 1.0), (1.0, 0.0)])
+def test_the_first_step_is_probed_inside_the_interval(times: tuple[float, float], device: torch.device) -> None:
+    func, seen = counting(FORCED.func)
+    t = f64(times, device)
+    odeint(func, FORCED.exact(t[0]), t)
+    assert min(seen) >= 0.0
+    assert max(seen) <= 1.0
+
+
+def test_fixed_steps_are_no_more_than_needed(device: torch.device) -> None:
+    """An interval of ten steps, but for rounding, takes ten."""
+    stats = Stats()
+    t = f64([0.0, 1.0], device)
+    odeint(FORCED.func, FORCED.exact(t[0]), t, options={"step_size": 0.1 - 1e-15}, stats=stats)
+    assert stats.accepted == 10
+
+
+def test_a_step_cut_short_by_the_end_does_not_shorten_the_next(device: torch.device) -> None:
+    """Two intervals, one plan, as in the reverse solve: the proposal of before the cut is carried on."""
+    plan = Plan(METHODS["dopri5"], rtol=1e-6, atol=1e-6, first_step=0.4)
+    y, steps = f64([1.0], device), []
+    for interval in ([0.0, 0.41], [0.41, 2.0]):
+        method = RungeKutta(plan.tableau, y)
+        for step in adaptive_steps(method, Linear(-1e-3), y, None, interval, plan):
+            y = step.y1
+            steps.append(step.h)
+    assert steps[-1] > 1.0
 
 
 def test_zero_field_and_constant_field(device: torch.device) -> None:
@@ -368,6 +432,6 @@ def test_first_step_is_that_of_hairer_and_wanner(device: torch.device) -> None:
 
 
 def test_error_of_the_reverse_solve_is_the_largest_over_its_blocks(device: torch.device) -> None:
-    norm = block_norm([2, 3], None)
+    norm = block_norm(Layout(f64([0.0, 0.0], device)), [torch.Size([3])], None)
     for z, a, g, largest in ((1.0, 2.0, 0.0, 2.0), (3.0, 2.0, 0.0, 3.0), (1.0, 2.0, 5.0, 5.0)):
         assert norm(f64([z, z, a, a, g, g, g], device)) == pytest.approx(largest, rel=1e-12)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workings.neural_ode.field import rms
+from workings.neural_ode.field import Layout, rms
 from workings.neural_ode.gradients import Norm, Problem, Pullback, refuse_graph
 from workings.neural_ode.solver import RungeKutta, SolverError, adaptive_steps, fixed_steps, solve
 
@@ -86,9 +86,10 @@ def reverse_solve(
     stats, params = problem.stats, problem.params
     plan = replace(problem.reverse_plan or problem.plan, accepted=0, rejected=0)  # a second pass starts afresh
     n, before = solution.shape[1], problem.field.calls
-    augmented = Augmented(Pullback(problem.field, params, running))
+    pull = Pullback(problem.field, params, running, problem.awaited)
+    augmented, layout = Augmented(pull), problem.field.layout
     a, g = jumps[-1], jumps.new_zeros(sum(p.numel() for p in params))
-    plan.norm = block_norm([n, *(p.numel() for p in params)], problem.norm)
+    plan.norm = block_norm(layout, [p.shape for p in params], problem.norm)
     method = RungeKutta(plan.tableau, torch.cat([solution[0], a, g]))
     steps = fixed_steps if plan.fixed else adaptive_steps
     for i in range(len(problem.times) - 1, 0, -1):
@@ -100,12 +101,16 @@ def reverse_solve(
                 f"the reverse solve overflowed between t={problem.times[i]:g} and {problem.times[i - 1]:g}: "
                 "the equation is unstable in reverse; use gradient='discrete'"
             )
-        mismatch = rms(state[:n] - solution[i - 1]) / max(rms(solution[i - 1]), plan.atol, 1e-300)
-        stats.reconstruction_error = max(stats.reconstruction_error, mismatch)
+        ends, rebuilt = layout.parts(solution[i - 1 : i + 1]), layout.parts(state[:n])
+        mismatches = [
+            rms(z - end[0]) / max(rms(end[0]), rms(end[1]), plan.atol) for z, end in zip(rebuilt, ends, strict=True)
+        ]
+        stats.reconstruction_error = max(stats.reconstruction_error, *mismatches)
         a, g = state[n : 2 * n] + jumps[i - 1], state[2 * n :]
     stats.backward_evaluations += problem.field.calls - before
     stats.backward_accepted += plan.accepted
     stats.backward_rejected += plan.rejected
+    pull.end()
     _warn_of_mismatch(stats.reconstruction_error)
     parts = g.split([p.numel() for p in params]) if params else ()
     return a, [part.view(p.shape).to(p.dtype) for part, p in zip(parts, params, strict=True)]
@@ -121,25 +126,28 @@ def _warn_of_mismatch(error: float) -> None:
         )
 
 
-def block_norm(sizes: list[int], norm: Norm | None) -> Callable[[Tensor], float]:
+def block_norm(layout: Layout, shapes: list[torch.Size], norm: Norm | str | None) -> Callable[[Tensor], float]:
     """Return the norm of the scaled error of ``[z, a, g]``: the largest over its blocks, unless ``norm`` is given.
 
     Args:
-        sizes: the size of the state and of each parameter.
-        norm: a function of the blocks (t, z, a, *parameters) as in torchdiffeq, where t is a 0-dim zero.
+        layout: of the state, and so of its adjoint.
+        shapes: of the parameters.
+        norm: "seminorm" leaves out g, since the parameters' integral needs no error control (Kidger et al., 2021); or a
+            function of the blocks (t, *z, *a, *parameters) in their shapes as in torchdiffeq, where t is a 0-dim zero
+            and z is one tensor, or as many as the state has.
 
     """
-    n, sizes = sizes[0], [sizes[0], sizes[0], *sizes[1:]]
+    n = sum(layout.sizes)
 
-    def default(error: Tensor) -> float:
-        blocks = [error[:n], error[n : 2 * n]] + ([error[2 * n :]] if len(sizes) > 2 else [])
-        return math.nan if not error.isfinite().all() else max(rms(block) for block in blocks)
+    def ours(error: Tensor) -> float:
+        error = error[: 2 * n] if norm == "seminorm" else error
+        blocks = (error[:n], error[n : 2 * n], error[2 * n :])
+        return max(rms(block) for block in blocks) if error.isfinite().all() else math.nan
 
-    if norm is None:
-        return default
-    return lambda error: float(norm((error.new_zeros(()), *error.split(sizes))))
+    def given(error: Tensor) -> float:
+        integrals = error[2 * n :].split([shape.numel() for shape in shapes])
+        blocks = [part for half in (error[:n], error[n : 2 * n]) for part in layout.parts(half)]
+        blocks += [g.view(shape) for g, shape in zip(integrals, shapes, strict=True)]
+        return float(norm((error.new_zeros(()), *blocks)))  # type: ignore[operator, misc]
 
-
-def seminorm(blocks: tuple[Tensor, ...]) -> float:
-    """Return the norm of z and a alone: the parameters' integral needs no error control (Kidger et al., 2021)."""
-    return max(rms(blocks[1]), rms(blocks[2]))
+    return given if callable(norm) else ours

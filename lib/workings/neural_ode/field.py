@@ -37,6 +37,8 @@ class Layout:
                 raise TypeError(f"y0 must be a tensor or a tuple of tensors; got {type(part).__name__}")
             if not part.is_floating_point():
                 raise TypeError(f"y0 must be real and floating (float32 or float64); got {part.dtype}")
+            if part.layout != torch.strided:
+                raise TypeError(f"y0 must be dense; got a tensor of layout {part.layout}: use y0.to_dense()")
         if len({(part.dtype, part.device) for part in parts}) > 1:
             kinds = ", ".join(f"{part.dtype} on {part.device}" for part in parts)
             raise ValueError(f"the parts of y0 must share one dtype and device; got {kinds}")
@@ -94,7 +96,10 @@ class Field:
         """Return the parts of the slope at time ``t`` and the parts of a state, checked."""
         self.calls += 1
         layout = self.layout
+        before = [_version(part) for part in parts]
         slope = self.func(layout.time(t), layout.state(parts))
+        if [_version(part) for part in parts] != before:
+            raise ValueError("func changes the state that it is given in place, and with it the solution: use a copy")
         if not layout.is_tuple:
             slope = (slope,)
         elif not isinstance(slope, (tuple, list)) or len(slope) != len(parts):
@@ -109,6 +114,11 @@ class Field:
         return slope  # type: ignore[no-any-return]
 
 
+def _version(part: Tensor) -> int:
+    """Return the count of a tensor's changes in place; a tensor made in inference mode has none."""
+    return 0 if part.is_inference() else part._version
+
+
 def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}, {value.dtype} on {value.device}"
@@ -118,5 +128,5 @@ def _describe(value: Any) -> str:
 
 
 def rms(x: Tensor) -> float:
-    """Return the root of the mean square of ``x`` as a Python float (one synchronization)."""
-    return float(torch.linalg.vector_norm(x).item()) / math.sqrt(x.numel())
+    """Return the root of the mean square of ``x``, of nothing 0, as a Python float (one synchronization)."""
+    return float(torch.linalg.vector_norm(x).item()) / math.sqrt(max(x.numel(), 1))

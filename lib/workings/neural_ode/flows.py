@@ -40,8 +40,8 @@ class MLPField(nn.Module):
 
     def __init__(self, dim: int, hidden: Sequence[int] = (64, 64)) -> None:
         super().__init__()
-        if len(hidden) not in (1, 2):
-            raise ValueError(f"hidden must hold one or two widths; got {tuple(hidden)}")
+        if isinstance(hidden, int) or len(hidden) not in (1, 2):
+            raise ValueError(f"hidden must hold one or two widths, as (64, 64) does; got {hidden!r}")
         sizes = (dim, *hidden, dim)
         self.layers: Any = nn.ModuleList(nn.Linear(m, n) for m, n in pairwise(sizes))
         bound = 1 / math.sqrt(dim + 1)
@@ -93,7 +93,8 @@ def exact_divergence(field: VectorField, t: Tensor, z: Tensor) -> tuple[Tensor, 
         z: shape (..., d).
 
     Returns:
-        f, shape (..., d), and the trace, (...), differentiable where gradients are enabled.
+        f, shape (..., d), and the trace, (...), differentiable where gradients are enabled. A field that turns
+        gradients off inside counts as constant.
 
     """
     units = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
@@ -119,7 +120,8 @@ def hutchinson_divergence(field: VectorField, t: Tensor, z: Tensor, noise: Tenso
 def _probed(field: VectorField, t: Tensor, z: Tensor, probes: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return f and the sum over probes v of vᵀ J v."""
     differentiable = torch.is_grad_enabled()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        t, z, *probes = (x.clone() if x.is_inference() else x for x in (t, z, *probes))
         z = z if z.requires_grad else z.detach().requires_grad_()
         f = field(t, z)
         trace = z.new_zeros(z.shape[:-1])
@@ -241,6 +243,8 @@ class ContinuousFlow(nn.Module):
             ValueError: when the last dimension of ``x`` is not ``dim``.
 
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x must be a tensor of shape (..., {self.dim}); got {type(x).__name__}")
         if x.dim() == 0 or x.shape[-1] != self.dim:
             raise ValueError(f"x must have shape (..., {self.dim}); got {tuple(x.shape)}")
         dynamics = _Dynamics(self.field, self._divergence(x, generator))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workings.neural_ode.field import Field
+from workings.neural_ode.field import Field, rms
 from workings.neural_ode.solver import Dense, Plan, RungeKutta, Step, solve
 
 Norm = Callable[[tuple[Tensor, ...]], Any]
@@ -52,13 +54,18 @@ class Pullback:
         field: the field f.
         params: its parameters.
         running: a running loss l of a 0-dim time and the state, differentiated along with f; None for 0.
+        awaited: indices of parameters that f used on the way forward, to be seen again here.
 
     """
 
     def __init__(
-        self, field: Field, params: Sequence[Tensor], running: Callable[[Tensor, Any], Tensor] | None = None
+        self,
+        field: Field,
+        params: Sequence[Tensor],
+        running: Callable[[Tensor, Any], Tensor] | None = None,
+        awaited: Iterable[int] = (),
     ) -> None:
-        self.field, self.params, self.running = field, list(params), running
+        self.field, self.params, self.running, self.awaited = field, list(params), running, set(awaited)
 
     def __call__(self, t: float, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         r"""Return f, (N,), :math:`a f_z + l_z`, (N,), and :math:`a f_\theta + l_\theta`, shaped like each θ."""
@@ -74,8 +81,26 @@ class Pullback:
         found: Sequence[Tensor | None] = [None] * len(inputs)
         if outputs:
             found = torch.autograd.grad([o for o, _ in outputs], inputs, [c for _, c in outputs], allow_unused=True)
+        if self.awaited:
+            self.awaited -= {i for i, g in enumerate(found[len(z) :]) if g is not None}
         grads = [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
         return layout.pack(slopes).detach(), layout.pack(grads[: len(z)]), grads[len(z) :]
+
+    def end(self) -> None:
+        """Warn when a parameter that f used on the way forward was not seen once."""
+        if self.awaited:
+            shapes = ", ".join(str(tuple(self.params[i].shape)) for i in sorted(self.awaited))
+            distrust(f"func no longer uses {len(self.awaited)} of the parameters that it used in the solve ({shapes})")
+
+
+def distrust(what: str) -> None:
+    """Warn that the evaluations of the backward pass are not those of the solve."""
+    warnings.warn(
+        f"{what}: it draws random numbers, or something that it uses was changed or replaced between the solve and the "
+        "backward pass. The gradient cannot be trusted; use gradient='backprop'",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 def refuse_graph(what: str) -> None:
@@ -96,9 +121,10 @@ class Problem:
     plan: Plan
     params: list[Tensor]
     stats: Stats
+    awaited: set[int] = dataclass_field(default_factory=set)
     slope: Tensor | None = None
     reverse_plan: Plan | None = None
-    norm: Norm | None = None
+    norm: Norm | str | None = None
 
 
 class DiscreteAdjoint(torch.autograd.Function):
@@ -152,7 +178,8 @@ def _reverse_steps(
     """Carry the gradient of the outputs, (T, N), back through all steps, to the first state and the parameters."""
     tableau = problem.plan.tableau
     s, fsal = tableau.stages, tableau.first_same_as_last
-    pull, sums = Pullback(problem.field, problem.params), [torch.zeros_like(p) for p in problem.params]
+    pull = Pullback(problem.field, problem.params, awaited=problem.awaited)
+    sums = [torch.zeros_like(p) for p in problem.params]
     table = RungeKutta(tableau, grad[0], tape=True).rows
     bars = grad.new_zeros(s + 1, grad.shape[1])  # row 0 is ȳ, row 1 + i is k̄_i
     scaled = torch.ones(len(table), s + 1, dtype=grad.dtype, device=grad.device)  # [1, h a_i0, h a_i1, …]
@@ -170,12 +197,22 @@ def _reverse_steps(
         stop = 1 if fsal and n > 0 else 0
         for i in reversed(range(stop, s)):
             if used[i] or tableau.b[i] != 0 or any(row[i] for row in tableau.a[i + 1 :]):
-                _, point_bar, terms = pull(t + float(tableau.c[i]) * h, points[i], rows[1 + i])
+                slope, point_bar, terms = pull(t + float(tableau.c[i]) * h, points[i], rows[1 + i])
                 if sums:
                     torch._foreach_add_(sums, terms)
                 heads[i].addr_(parts[i], point_bar)
         carried = rows[1].clone() if stop else None
+    pull.end()
+    if len(Ks[0]):  # the last slope of a step is not kept
+        _compare(slope, Ks[0][0], ys[0], steps[0][1])
     return rows[0] + grad[0], sums
+
+
+def _compare(again: Tensor, before: Tensor, y: Tensor, h: float) -> None:
+    """Warn when the first slope of the solve, evaluated again, is another, by more than rounding may explain."""
+    difference, slack = abs(h) * rms(again - before), 1e3 * torch.finfo(y.dtype).eps
+    if not difference <= slack * (rms(y) + abs(h) * rms(before)):
+        distrust(f"func evaluated again at the start differs by {difference / (abs(h) * max(rms(before), 1e-300)):.2g}")
 
 
 def _seed(bars: Tensor, dense: Dense, h: float, grad: Tensor) -> list[bool]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from workings.neural_ode.adjoint import reverse_solve
 from workings.neural_ode.field import Field, Layout
 from workings.neural_ode.gradients import Problem, Stats
-from workings.neural_ode.odeint import odeint, output_times, plan_steps
+from workings.neural_ode.odeint import odeint, output_times, plan_steps, tensors
 from workings.neural_ode.parameters import parameters_of
 
 Terminal = Callable[[Tensor], Tensor]
@@ -62,28 +62,28 @@ class _System(nn.Module):
 
     def along(self, t: Tensor, z: Tensor) -> Tensor:
         """Return the running loss l, or 0."""
-        return z.new_zeros(()) if self.running is None else _scalar("running", self.running(t, z))
+        return z.new_zeros(()) if self.running is None else _scalar("running", self.running(t, z), z)
 
     def at_end(self, z: Tensor) -> Tensor:
         """Return the terminal loss of a trajectory ``z``, (T, *shape), or 0."""
-        return z.new_zeros(()) if self.terminal is None else _scalar("terminal", self.terminal(z[-1]))
+        return z.new_zeros(()) if self.terminal is None else _scalar("terminal", self.terminal(z[-1]), z)
 
     def at_times(self, z: Tensor) -> Tensor:
         """Return the sum of the losses of a trajectory's observations, or 0."""
         observed, total = self.observed, z.new_zeros(())
         for i in range(len(z) if observed is not None else 0):
-            total = total + _scalar("observed", observed(i, z[i]))  # type: ignore[misc]
+            total = total + _scalar("observed", observed(i, z[i]), z)  # type: ignore[misc]
         return total
 
     def parameters_at(self, t: Tensor, z: Tensor) -> list[Tensor]:
-        """Return what the field and the losses depend on, found at the first state of a trajectory."""
+        """Return what the field and the losses depend on, found at the first time ``t`` and along a trajectory."""
 
-        def evaluate() -> Tensor:
-            slope, rate = self(t[0], (z[0], z[0]))
+        def evaluate(z: Tensor) -> Tensor:
+            slope, rate = self(t, (z[0], z[0]))
             return torch.cat([slope.flatten(), torch.stack([rate, self.at_end(z), self.at_times(z)])])
 
         with torch.enable_grad():
-            return parameters_of(self, evaluate)[0]
+            return parameters_of(self, z, evaluate, "params")[0]
 
     def solve(self, y0: Tensor, t: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Return the trajectory, (T, *shape), and the integral of the running loss, ()."""
@@ -162,7 +162,7 @@ def loss_gradient(
         terminal: :math:`L_T`, as in `trajectory_loss`.
         running: :math:`l`.
         observed: :math:`L_i`.
-        params: the parameters; by default those of ``func`` and of the losses, as in `odeint`.
+        params: the parameters, one tensor or several; by default those of ``func`` and of the losses, as in `odeint`.
         rtol: relative tolerance of both solves.
         atol: absolute tolerance of both solves.
         method: their method, as in `odeint`.
@@ -179,13 +179,16 @@ def loss_gradient(
     (0.859141, 1.0)
 
     """
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("loss_gradient differentiates, which torch.inference_mode forbids: use torch.no_grad")
     stats = Stats() if stats is None else stats
     system, layout = _System(func, terminal, running, observed), Layout(_tensor(y0))
     plan = plan_steps("", rtol, atol, method, options)
     with torch.no_grad():
         z, integral = system.solve(y0, t, rtol=rtol, atol=atol, method=method, options=options, stats=stats)
-    theta = system.parameters_at(t.detach(), z) if params is None else list(params)
-    problem = Problem(Field(func, layout), output_times(t, layout), plan, theta, stats)
+    times = output_times(t, layout)
+    theta = system.parameters_at(layout.time(times[0]), z) if params is None else tensors("params", params)
+    problem = Problem(Field(func, layout), times, plan, theta, stats)
 
     # terminal: a(t_N) = ∂L_T/∂z(t_N)
     loss, start, theta_start = _differentiate(system.at_end, z, theta)
@@ -194,13 +197,13 @@ def loss_gradient(
     # running: ȧ = −a f_z − l_z
     source = None if running is None else system.along
 
-    given = (start + jumps).flatten(1)
-    a, theta_path = reverse_solve(problem, z.flatten(1), given, source)
+    path, given = z.reshape(len(z), -1), (start + jumps).reshape(len(z), -1)
+    a, theta_path = reverse_solve(problem, path, given, source)
     return LossGradient(
         loss=loss + seen + integral,
         y0=a.view(y0.shape),
         params=tuple(p + q + r for p, q, r in zip(theta_start, theta_seen, theta_path, strict=True)),
-        times=_to_times(problem, z.flatten(1), given, a, source),
+        times=_to_times(problem, path, given, a, source),
     )
 
 
@@ -231,10 +234,12 @@ def _to_times(problem: Problem, z: Tensor, given: Tensor, a: Tensor, source: Run
     return by_time
 
 
-def _scalar(name: str, loss: Any) -> Tensor:
+def _scalar(name: str, loss: Any, z: Tensor) -> Tensor:
     if not isinstance(loss, Tensor) or loss.dim():
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"{name} must return a 0-dim tensor (sum or average over the batch); got {got}")
+    if loss.dtype != z.dtype:
+        raise ValueError(f"{name} must return {z.dtype}, as y0 is; got {loss.dtype}")
     return loss
 
 

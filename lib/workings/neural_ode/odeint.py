@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from workings.neural_ode.adjoint import ContinuousAdjoint, seminorm
+from workings.neural_ode.adjoint import ContinuousAdjoint
 from workings.neural_ode.field import Field, Layout, State, parts_of
 from workings.neural_ode.gradients import (
     DiscreteAdjoint,
@@ -20,7 +22,7 @@ from workings.neural_ode.gradients import (
     StartTime,
     Stats,
 )
-from workings.neural_ode.parameters import parameters_of
+from workings.neural_ode.parameters import graph, parameters_of
 from workings.neural_ode.solver import Plan, solve
 from workings.neural_ode.tableaus import METHODS
 
@@ -66,8 +68,10 @@ def odeint(
         event_fn: not supported.
         gradient: "backprop" records every operation of the solver; "discrete" gives the same gradient from the states
             and slopes of the accepted steps; "adjoint" solves the adjoint equation in reverse time, keeping the
-            outputs only, and is as inexact as that solve. Second derivatives are possible with "backprop", but
-            not with respect to ``t``.
+            outputs only, and is as inexact as that solve. The last two call ``func`` again in the backward pass, and
+            warn where it returns something else then. In all three the lengths of steps count as constants, and
+            the gradient to ``t`` is that of the equation, :math:`\pm f` at each time. Second derivatives are possible
+            with "backprop", but not with respect to ``t``.
         adjoint_params: the tensors to differentiate with respect to, for "discrete" and "adjoint". By default a
             module's parameters and every leaf that the first call of ``func`` reaches: name them here if ``func``
             reaches more in branches that it takes later.
@@ -97,6 +101,10 @@ def odeint(
         raise ValueError("event_fn is not supported: solve to a fixed end and find the event in the outputs")
     if gradient not in GRADIENTS:
         raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}; got {gradient!r}")
+    if not callable(func):
+        raise TypeError(f"func must be a function of t and y; got {type(func).__name__}")
+    if stats is not None and not isinstance(stats, Stats):
+        raise TypeError(f"stats must be a Stats; got {type(stats).__name__}")
     layout = Layout(y0)
     times = output_times(t, layout)
     plan = plan_steps("", rtol, atol, method, options)
@@ -139,6 +147,8 @@ def _solve(
     field, times, plan = problem.field, problem.times, problem.plan
     if not torch.is_grad_enabled():
         return solve(field, start, times, plan)
+    if forward_ad.unpack_dual(t).tangent is not None:
+        raise ValueError("t has no forward-mode derivative (jvp): use reverse mode, or scale time inside func")
     if t.requires_grad:
         start = StartTime.apply(start, t, problem)
     if gradient == "backprop":
@@ -154,12 +164,16 @@ def _solve_without_tape(
     problem: Problem, start: Tensor, gradient: str, adjoint_params: Iterable[Tensor] | None
 ) -> Tensor:
     if adjoint_params is None:
-        state = start.detach()
-        problem.params, problem.slope = parameters_of(
-            problem.field.func, lambda: problem.field(problem.times[0], state)
+        problem.params, problem.awaited, slope = parameters_of(
+            problem.field.func, start, lambda state: problem.field(problem.times[0], state)
         )
+        _refuse_forward_mode(gradient, start, slope)
+        problem.slope = slope.detach()
     else:
-        problem.params = [p for p in _tensors(adjoint_params) if p.requires_grad]
+        problem.params = [p for p in tensors("adjoint_params", adjoint_params) if p.requires_grad]
+        _refuse_forward_mode(gradient, start, *problem.params)
+    for p in problem.params:
+        _refuse_parameter(gradient, p)
     if not (start.requires_grad or problem.params):
         with torch.no_grad():
             return solve(problem.field, start, problem.times, problem.plan, problem.slope)
@@ -167,12 +181,44 @@ def _solve_without_tape(
     return function.apply(problem, start, *problem.params)  # type: ignore[no-any-return]
 
 
-def _tensors(adjoint_params: Iterable[Tensor]) -> list[Tensor]:
-    params = [adjoint_params] if isinstance(adjoint_params, Tensor) else list(adjoint_params)
-    for p in params:
+def _refuse_forward_mode(gradient: str, *tensors: Tensor) -> None:
+    if any(forward_ad.unpack_dual(x).tangent is not None for x in tensors):
+        raise ValueError(f"gradient={gradient!r} has no forward-mode derivative (jvp): use gradient='backprop'")
+
+
+def _refuse_parameter(gradient: str, p: Tensor) -> None:
+    """Raise for a parameter whose gradient a backward pass without a tape would get wrong in silence."""
+    if p.is_complex() and gradient == "adjoint":
+        raise TypeError(f"gradient='adjoint' needs real parameters; got {p.dtype}: use gradient='discrete'")
+    if p._backward_hooks or (p.retains_grad and not p.is_leaf):
+        raise ValueError(
+            f"a parameter of shape {tuple(p.shape)} has a hook (or retains its gradient), which gradient={gradient!r} "
+            "would run at each evaluation: remove it, use register_post_accumulate_grad_hook, or gradient='backprop'"
+        )
+
+
+def tensors(name: str, given: Any) -> list[Tensor]:
+    """Return the tensors of an argument, each once; refuse one that is computed from another.
+
+    Raises:
+        TypeError: when it holds something else.
+        ValueError: when the gradient of one of them would flow through another.
+
+    """
+    if not isinstance(given, Tensor | Iterable):
+        raise TypeError(f"{name} must hold tensors; got {type(given).__name__}")
+    found = [given] if isinstance(given, Tensor) else list({id(p): p for p in given}.values())
+    for p in found:
         if not isinstance(p, Tensor):
-            raise TypeError(f"adjoint_params must hold tensors; got {type(p).__name__}")
-    return params
+            raise TypeError(f"{name} must hold tensors; got {type(p).__name__}")
+    for p in found:
+        above = {id(getattr(node, "variable", node)) for node in graph(p)} if p.grad_fn is not None else set()
+        if any(q is not p and (id(q) in above or (q.grad_fn is not None and id(q.grad_fn) in above)) for q in found):
+            raise ValueError(
+                f"{name} holds a tensor of shape {tuple(p.shape)} and what it is computed from, which would then count "
+                "twice: let func compute it, or give it alone"
+            )
+    return found
 
 
 def output_times(t: Tensor, layout: Layout) -> list[float]:
@@ -202,30 +248,37 @@ def _some(times: list[float]) -> str:
 def plan_steps(prefix: str, rtol: float, atol: float, method: str | None, options: Options | None) -> Plan:
     """Check what says how to step; ``prefix`` is put before the arguments' names in messages."""
     for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol)):
-        if not isinstance(value, (int, float)):
+        if not _is_number(value):
             raise TypeError(f"{name} must be a number; got {type(value).__name__}")
-        if not 0 <= value < math.inf:
+        if not 0 <= float(value) < math.inf:
             raise ValueError(f"{name} must be finite and not negative; got {value}")
     if atol == 0:
         raise ValueError(f"{prefix}atol must be positive: where the state passes 0 no step would satisfy rtol alone")
     method = "dopri5" if method is None else method
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"{prefix}method must be one of {', '.join(METHODS)}; got {method!r}")
-    options = dict(options or {})
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"{prefix}options must be a dictionary; got {type(options).__name__}")
+    options = {name: value for name, value in (options or {}).items() if value is not None}
     known = (*OPTIONS, "norm") if prefix else OPTIONS
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         raise ValueError(f"{prefix}options knows {', '.join(known)}; got {', '.join(unknown)}")
     for name in ("step_size", "first_step"):
-        if name in options and not 0 < options[name] < math.inf:
-            raise ValueError(f"{prefix}options[{name!r}] must be positive and finite; got {options[name]}")
+        value = options.get(name, 1.0)
+        if not _is_number(value) or not 0 < float(value) < math.inf:
+            raise ValueError(f"{prefix}options[{name!r}] must be a positive, finite number; got {value!r}")
     limit = options.get("max_num_steps", 1)
-    if not isinstance(limit, int) or limit < 1:
+    if not _is_number(limit) or not isinstance(limit, Integral) or int(limit) < 1:
         raise ValueError(f"{prefix}options['max_num_steps'] must be a positive integer; got {limit!r}")
     plan = Plan(METHODS[method], float(rtol), float(atol), **options)
     if plan.fixed and plan.first_step is not None:
         raise ValueError(f"{prefix}options['first_step'] is for adaptive steps; {method} takes fixed ones here")
     return plan
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _reverse_plan(
@@ -235,12 +288,12 @@ def _reverse_plan(
     atol: float | None,
     method: str | None,
     reverse_options: Options | None,
-) -> tuple[Plan, Norm | None]:
+) -> tuple[Plan, Norm | str | None]:
+    if reverse_options is not None and not isinstance(reverse_options, Mapping):
+        raise TypeError(f"adjoint_options must be a dictionary; got {type(reverse_options).__name__}")
     chosen = dict((options or {}) if reverse_options is None else reverse_options)
     norm = chosen.pop("norm", None)
-    if norm == "seminorm":
-        norm = seminorm
-    elif norm is not None and not callable(norm):
+    if norm not in (None, "seminorm") and not callable(norm):
         raise ValueError(f"adjoint_options['norm'] must be 'seminorm' or a function; got {norm!r}")
     return plan_steps(
         "adjoint_",

@@ -9,43 +9,53 @@ import torch
 from torch import Tensor, nn
 
 
-def parameters_of(func: Any, evaluate: Callable[[], Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Return the tensors that ``func`` depends on and that require a gradient, and a first evaluation, detached.
+def parameters_of(
+    func: Any, state: Tensor, evaluate: Callable[[Tensor], Tensor], argument: str = "adjoint_params"
+) -> tuple[list[Tensor], set[int], Tensor]:
+    """Find the tensors that ``func`` depends on and that require a gradient.
 
-    They are a module's parameters and every leaf that the graph of the evaluation reaches, so that a tensor which a
+    They are a module's parameters and every leaf that the graph of an evaluation reaches, so that a tensor which a
     plain function closes over is found too.
 
     Args:
         func: the user's function.
-        evaluate: calls it, with gradients enabled, for a state that requires none.
+        state: where to evaluate it.
+        evaluate: calls it, with gradients enabled, for a state that requires one (a ``func`` that differentiates with
+            respect to its state then need not make a leaf of its own).
+        argument: the name of the argument in which the user could give the tensors.
+
+    Returns:
+        The tensors; the indices of a module's own that the evaluation reached; the evaluation, with its graph.
 
     Raises:
         ValueError: when it depends on a tensor that was computed, with a graph, outside ``func``.
+        RuntimeError: inside a transform of torch.func.
 
     """
     begun = _sequence_number()
-    output = evaluate()
-    found: dict[int, Tensor] = {}
-    if isinstance(func, nn.Module):
-        found = {id(p): p for p in func.parameters() if p.requires_grad}
-    if output.requires_grad and output.grad_fn is None:
-        found[id(output)] = output
-    nodes = _graph(output)
-    found |= {id(node.variable): node.variable for node in nodes if hasattr(node, "variable")}
+    try:
+        state = state.detach().requires_grad_()
+    except RuntimeError as error:  # torch's own message says what it forbids, not what would do
+        raise RuntimeError("torch.func cannot transform a solve without a tape: use gradient='backprop'") from error
+    output = evaluate(state)
+    nodes = graph(output)
+    reached = {id(leaf): leaf for node in nodes if (leaf := _leaf(node)) is not None and leaf is not state}
+    own = {id(p): p for p in func.parameters() if p.requires_grad} if isinstance(func, nn.Module) else {}
     # what autograd itself recorded on a device's thread is numbered apart, so a low number is only a suspicion: a node
     # of a second evaluation's graph too was there before both
-    suspects = {node for node in nodes if not hasattr(node, "variable") and node._sequence_nr() < begun}
-    outside = suspects.intersection(_graph(evaluate())) if suspects else set()
+    suspects = {node for node in nodes if _leaf(node) is None and node._sequence_nr() < begun}
+    outside = suspects.intersection(graph(evaluate(state))) if suspects else set()
     if outside:
         names = ", ".join(sorted({node.name() for node in outside}))
         raise ValueError(
             f"func depends on a tensor computed outside it (by {names}), whose gradient would be lost: "
-            "give that tensor in adjoint_params, with every other one that needs a gradient"
+            f"give that tensor in {argument}, with every other one that needs a gradient and is not computed from it"
         )
-    return list(found.values()), output.detach()
+    found = own | reached
+    return list(found.values()), {i for i, key in enumerate(found) if key in own and key in reached}, output
 
 
-def _graph(output: Tensor) -> list[Any]:
+def graph(output: Tensor) -> list[Any]:
     """Return the nodes of the graph that ``output`` hangs on."""
     pending: list[Any] = [output.grad_fn] if output.grad_fn is not None else []
     nodes = dict.fromkeys(pending)
@@ -54,6 +64,11 @@ def _graph(output: Tensor) -> list[Any]:
         nodes.update(dict.fromkeys(fresh))
         pending.extend(fresh)
     return list(nodes)
+
+
+def _leaf(node: Any) -> Tensor | None:
+    """Return the tensor whose gradient a node of a graph accumulates, if it is such a node."""
+    return node.variable if type(node).__name__ == "AccumulateGrad" else None
 
 
 def _sequence_number() -> int:

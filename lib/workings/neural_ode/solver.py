@@ -97,7 +97,7 @@ class RungeKutta:
 
     def begin(self, slope: Tensor) -> Tensor:
         """Take ``slope`` as the first one of the next step; return it as kept, safe from what wrote it."""
-        self.first = slope if self.tape else self.slots[0].copy_(slope)
+        self.first = _own(slope) if self.tape else self.slots[0].copy_(slope)
         return self.first
 
     def stages(self, field: VectorField, t: float, h: float, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ class RungeKutta:
         scaled, slopes, y1 = self.rows * h, [self.first], y
         for i in range(1, self.tableau.stages):
             y1 = torch.addmv(y, torch.stack(slopes).T, scaled[i, :i])
-            slopes.append(field(t + self.nodes[i] * h, y1))
+            slopes.append(_own(field(t + self.nodes[i] * h, y1)))
         K = torch.stack(slopes)
         if not self.tableau.first_same_as_last:
             y1 = torch.addmv(y, K.T, scaled[-2])
@@ -133,14 +133,19 @@ class RungeKutta:
         return torch.addmm(step.y, scaled, step.K)
 
 
+def _own(slope: Tensor) -> Tensor:
+    """Return a slope that no later call of ``func`` can overwrite: one that needs a gradient autograd watches over."""
+    return slope if slope.requires_grad else slope.clone()
+
+
 def fixed_steps(
     method: RungeKutta, field: VectorField, y: Tensor, slope: Tensor | None, times: list[float], plan: Plan
 ) -> Iterator[Step]:
     """Yield equal steps in each interval of ``times``, none longer than ``plan.step_size``."""
     fsal = method.tableau.first_same_as_last
     longest = plan.step_size or math.inf
-    counts = [max(1, math.ceil(abs(b - a) / longest - 1e-9)) for a, b in pairwise(times)]
-    if sum(counts) > plan.max_num_steps:
+    counts = [max(1, math.ceil(min(abs(b - a) / longest, 1e18) - 1e-9)) for a, b in pairwise(times)]
+    if plan.step_size is not None and sum(counts) > plan.max_num_steps:
         raise SolverError(
             f"steps of {longest:g} from t={times[0]:g} to {times[-1]:g} are {sum(counts)}, more than "
             f"max_num_steps={plan.max_num_steps}: take a larger step_size or raise options['max_num_steps']"
@@ -150,9 +155,9 @@ def fixed_steps(
         for j in range(n):
             t, end = begin + j * h, stop if j == n - 1 else begin + (j + 1) * h
             method.begin(field(t, y) if slope is None else slope)
-            K, y1 = method.stages(field, t, h, y)
+            K, y1 = method.stages(field, t, end - t, y)
             plan.accepted += 1
-            yield Step(t, end, h, y, K, y1)
+            yield Step(t, end, end - t, y, K, y1)
             y, slope = y1, K[-1] if fsal else None
 
 
@@ -174,9 +179,10 @@ def adaptive_steps(
     while t != stop:
         if plan.accepted + plan.rejected >= plan.max_num_steps:
             raise _out_of_steps(t, times, plan)
-        proposed = plan.first_step
+        proposed = max(plan.first_step, 4 * math.ulp(t))  # a shorter one would not move t
         last = abs(stop - t) <= 1.01 * proposed
-        h = stop - t if last else sign * proposed
+        end = stop if last else t + sign * proposed
+        h = end - t  # as far as times can tell: where t is large, not quite what was proposed
         K, y1 = method.stages(field, t, h, y)
         size1 = y1.detach().abs()
         scale = torch.add(atol, torch.maximum(size, size1), alpha=plan.rtol)
@@ -188,7 +194,6 @@ def adaptive_steps(
             plan.accepted += 1
             # a step cut short by the end says nothing against the longer one that was proposed
             plan.first_step = max(abs(h) * factor, proposed) if last else abs(h) * factor
-            end = stop if last else t + h
             yield Step(t, end, h, y, K, y1)
             t, y, size, grow = end, y1, size1, GROW
             method.begin(K[-1])
@@ -204,6 +209,8 @@ def first_step(field: VectorField, t: float, y: Tensor, slope: Tensor, sign: flo
     scale = y.abs().mul_(plan.rtol).add_(plan.atol)
     d0, d1 = plan.norm(y / scale), plan.norm(slope / scale)
     if not math.isfinite(d1):
+        if slope.isfinite().all():
+            raise SolverError(f"rtol={plan.rtol:g} and atol={plan.atol:g} are too small, or too large, for {y.dtype}")
         raise SolverError(f"func returned NaN or infinity at t={t:g}, the start")
     guess = min(1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1, span)
     with torch.no_grad():
