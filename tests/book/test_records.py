@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -249,3 +250,26 @@ def test_the_file_is_plain_json_with_a_last_line(toy: Path) -> None:
     text = store(total=[1.0, 2.0]).read_text(encoding="utf-8")
     assert text.endswith("}\n")
     assert json.loads(text)["values"] == {"total": [1.0, 2.0]}
+
+
+def test_the_commit_is_dirty_when_code_differs_from_it_and_not_for_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    code, result = tmp_path / "lib" / "workings" / "book" / "records.py", tmp_path / "results" / "curve.json"
+    monkeypatch.setattr(records, "__file__", str(code))
+    for path in (code, result):
+        path.parent.mkdir(parents=True)
+        path.write_text("1\n", encoding="utf-8")
+    assert records._commit() == "unknown"
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "Start")
+    clean = git("rev-parse", "--short=12", "HEAD")
+    for path, commit in ((result, clean), (code, f"{clean}-dirty")):
+        path.write_text("2\n", encoding="utf-8")
+        assert records._commit() == commit

@@ -153,12 +153,17 @@ def _rounded(value: Any, key: str) -> Any:
 
 
 def _commit() -> str:
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    """Return the commit, "-dirty" where code differs from it: records, written one after another, are not code."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    code = ["status", "--porcelain", "--untracked-files=no", "--", ":/lib", ":/benchmarks"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit, changed = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "--short=12", "HEAD"], code)
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return commit + ("-dirty" if changed else "")
 
 
 def _device(device: torch.device) -> tuple[str, str]:
