@@ -45,8 +45,8 @@ def optimal_pairing(x0: Tensor, x1: Tensor) -> Tensor:
     r"""Return the permutation that pairs ``x0[i]`` with ``x1[j[i]]`` at the least total squared distance, exactly.
 
     The assignment problem is solved by SciPy's shortest augmenting paths. For all but small batches they are given
-    costs :math:`C_{ij} - f_i - g_j`, reduced by the dual variables of a quick entropic solution: any such reduction leaves
-    the optimum where it is, and with this one the paths are short.
+    costs :math:`C_{ij} - f_i - g_j`, reduced by the dual variables of a quick entropic solution: any such reduction
+    leaves the optimum where it is, and with this one the paths are short.
 
     Args:
         x0: noise, shape (n, ...).
