@@ -112,6 +112,7 @@ def test_spiral_solves_its_equation() -> None:
     assert path[0].tolist() == [2.0, 0.0]
     assert float(t[-1]) == 25.0
     slope = (path[2:] - path[:-2]) / (t[2:] - t[:-2])[:, None]
+    assert experiments.SPIRAL == ((-0.1, 2.0), (-2.0, -0.1))  # as Chen and colleagues' demo has it
     field = path[1:-1] ** 3 @ torch.tensor(experiments.SPIRAL)
     assert (slope - field).abs().max() < 0.06  # central differences at steps of 1/80, where the field is up to 16
 
@@ -122,6 +123,14 @@ def test_quick_profile_of_every_recorded_experiment(name: str) -> None:
     first, again = (experiment["run"](3, device=CPU, **experiment["profiles"]["quick"]) for _ in range(2))
     assert first == again
     assert all(math.isfinite(v) for value in first.values() for v in (value if isinstance(value, list) else [value]))
+
+
+def test_records_hold_what_was_trained_and_means_of_stretches() -> None:
+    flow, forward, _ = experiments.train_circles(3, 6, 16, CPU)
+    weights = experiments.circles_weights(3, CPU, steps=6, batch=16)["weights"]
+    assert weights == torch.nn.utils.parameters_to_vector(flow.parameters()).tolist()
+    means = experiments.circles_likelihood(3, CPU, steps=6, batch=16, every=2)["forward"]
+    assert means == [sum(forward[i : i + 2]) / 2 for i in (0, 2, 4)]
 
 
 def test_training_lowers_the_losses() -> None:

@@ -155,6 +155,14 @@ def test_field_depends_on_time_as_on_an_input(device: torch.device) -> None:
     torch.testing.assert_close(field(t, z), by_hand, atol=1e-14, rtol=0)
 
 
+def test_time_starts_as_a_weight_among_the_others() -> None:
+    """As in a linear layer of dim + 1 inputs: uniform within 1/√(dim + 1)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        time = MLPField(3, hidden=(10_000,)).time
+    assert 0.499 < time.abs().max().item() <= 0.5
+
+
 @pytest.mark.parametrize("kind", ["rademacher", "gaussian"])
 def test_hutchinson_is_unbiased_and_noise_is_drawn_as_said(kind: str, device: torch.device) -> None:
     field = Linear([[0.4, 2.0], [-1.0, 0.3]], [0.0, 0.0]).to(device)
