@@ -27,6 +27,7 @@ from workings.flow_matching import (
     fit,
     generate,
     log_prob,
+    mnist,
     on_checkerboard,
     optimal_pairing,
     straightness,
@@ -280,6 +281,14 @@ def test_digits_are_split_once() -> None:
     assert (train.shape, test.shape) == ((1438, 64), (359, 64))
     assert [float(train.min()), float(train.max())] == [0.0, 16.0]
     assert (torch.cdist(test, train).min(1).values > 0).double().mean() == 1.0
+
+
+def test_mnist_is_split_by_image_with_all_classes() -> None:
+    train, test = mnist(), mnist(held_out=True)
+    assert (train.shape, test.shape) == ((4000, 784), (1000, 784))
+    assert [float(train.min()), float(train.max())] == [0.0, 255.0]
+    assert torch.equal(test, test.round())
+    assert 25 < float(test.mean()) < 45
 
 
 BAD: list[tuple[Any, type[Exception], str]] = [

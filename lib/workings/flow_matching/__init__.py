@@ -14,6 +14,7 @@ from workings.flow_matching.data import (
     checkerboard,
     digits,
     eight_gaussians,
+    mnist,
     on_checkerboard,
     two_moons,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "generate",
     "log_prob",
     "marginal_loss",
+    "mnist",
     "on_checkerboard",
     "optimal_pairing",
     "sample_pairs",

