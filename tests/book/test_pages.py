@@ -12,6 +12,7 @@ import yaml
 from nbformat import NotebookNode
 
 from workings.book import notebooks, refresh
+from workings.book.colab import set_up_cell
 from workings.book.ledger import disagreements, run_checks
 from workings.book.markdown import prose
 from workings.book.notebooks import NUMBER, equations, faults, load, names, proportions, records
@@ -76,7 +77,8 @@ def test_the_profiles_are_those_of_the_table(name: str, chapter: NotebookNode) -
 
 
 def test_the_set_up_cell_is_the_books(chapter: NotebookNode) -> None:
-    assert notebooks.code_cells(chapter)[0].source == refresh.set_up_cell()
+    first = notebooks.code_cells(chapter)[0].source
+    assert first == set_up_cell(first)
 
 
 def test_the_quick_profile_runs_and_uses_what_is_set(

@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 
 import workings
 from workings.book import notebooks, refresh
+from workings.book.colab import set_up_cell
 from workings.book.notebooks import faults, load, path_of, records
 
 REFRESH = refresh.refresh
@@ -108,7 +109,7 @@ def test_alt_text_and_caption_stand_where_the_book_reads_them(refreshed: Path) -
 def test_the_set_up_cell_names_the_repository_and_the_title_stays(refreshed: Path) -> None:
     notebook = load("toy")
     assert notebook.cells[0].source.startswith("# Toy")
-    assert notebook.cells[1].source == refresh.set_up_cell()
+    assert notebook.cells[1].source == set_up_cell()
     assert f'"workings @ git+https://example.org/toy@v{workings.__version__}"' in notebook.cells[1].source
 
 

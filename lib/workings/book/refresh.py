@@ -18,26 +18,14 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-import workings
 from workings.book import notebooks
+from workings.book.colab import set_up_cell
 from workings.book.explore import WIDGET
 from workings.book.notebooks import code_cells, load, names, path_of, records
 from workings.book.output import KEY
 from workings.book.progress import QUIET
 
 TIMEOUT = 900  # seconds a cell
-SET_UP = """# set-up: acts on Colab only
-import sys
-
-if "google.colab" in sys.modules:
-    %pip install --quiet --no-deps "workings @ git+{url}@v{version}"
-"""
-
-
-def set_up_cell() -> str:
-    """Return the source of a chapter's first cell, from the one file that knows the repository's address."""
-    config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text(encoding="utf-8"))
-    return SET_UP.format(url=config["repository"]["url"], version=workings.__version__).rstrip()
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:
@@ -115,7 +103,7 @@ def refresh(chapter: str) -> None:
     first = code_cells(notebook)[0]
     if not first.source.startswith("# set-up"):
         raise ValueError(f"the first code cell of {chapter!r} does not begin with '# set-up'")
-    first.source = set_up_cell()
+    first.source = set_up_cell(first.source)
     notebook = clean(execute(notebook))
     written = {path: re.sub(r"\n*\Z", "\n", nbformat.writes(notebook, version=4))}
     for kind, values in profiles(notebook).items():
