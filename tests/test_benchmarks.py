@@ -160,3 +160,76 @@ def test_the_tables_can_be_stored_and_read_back(
     assert record.values["contender"][:2] == ["bare", "workings dopri5"]
     assert record.values["error"][0] == ""  # calling the field is no solution
     assert record.values["error"][1] == pytest.approx(tables["forward"][1]["error"], rel=1e-5)
+
+
+# ---- flow matching -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def matching() -> ModuleType:
+    return load("bench_flow_matching")
+
+
+@pytest.fixture(scope="module")
+def matched(matching: ModuleType) -> dict[str, Rows]:
+    return matching.run(quick=True)  # type: ignore[no-any-return]
+
+
+def test_flow_matching_is_compared_with_its_limit_and_its_peers(matching: ModuleType, matched: dict[str, Rows]) -> None:
+    peers = {"torchcfm"} if matching.PEERS else set()
+    expected = {
+        "training": (1, {"bare loop", "workings fit", "network alone"} | peers),
+        "sampling": (2, {"bare calls", "workings generate", "torchdiffeq"}),
+        "pairing": (6, {"workings", "SciPy"} | ({"POT"} | peers if peers else set())),
+    }
+    for title, (problems, contenders) in expected.items():
+        rows = matched[title]
+        assert {row["contender"] for row in rows} == contenders
+        assert len(rows) == problems * len(contenders) == len({(row["problem"], row["contender"]) for row in rows})
+
+
+def test_pairings_are_optimal_or_show_by_how_much_not(matched: dict[str, Rows]) -> None:
+    for row in matched["pairing"]:
+        if row["contender"] in ("workings", "SciPy", "POT"):
+            assert 0 <= row["extra cost"] < 1e-6, row
+
+
+def test_each_contender_trains_as_long_and_samples_as_often(
+    matching: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The networks are counted: the loops forward through as many batches, the samplers call as often."""
+    calls: list[int] = []
+    forward = matching.VelocityMLP.forward
+
+    def counted(net: Any, t: Any, x: Any) -> Any:
+        calls.append(len(x))
+        return forward(net, t, x)
+
+    monkeypatch.setattr(matching.VelocityMLP, "forward", counted)
+    counts = {}
+
+    def run_once(contenders: dict[str, Any], rounds: int) -> dict[str, float]:
+        for name, contender in contenders.items():
+            calls.clear()
+            contender()
+            counts[name] = list(calls)
+        return dict.fromkeys(contenders, 1.0)
+
+    monkeypatch.setattr(matching, "interleaved", run_once)
+    list(matching.training(8, 3, 1))
+    assert set(map(tuple, counts.values())) == {(8, 8, 8)}
+    counts.clear()
+    for _ in matching.sampling(4, 6, 1):
+        pass
+    assert set(map(tuple, counts.values())) == {(4,) * 6}
+
+
+def test_a_share_is_that_of_the_times(matched: dict[str, Rows]) -> None:
+    for title, unit, contender, time in (
+        ("training", "times bare loop", "bare loop", "ms a step"),
+        ("sampling", "times bare calls", "bare calls", "ms"),
+        ("pairing", "times workings", "workings", "ms"),
+    ):
+        units = {row["problem"]: row[time] for row in matched[title] if row["contender"] == contender}
+        for row in matched[title]:
+            assert row[unit] == pytest.approx(row[time] / units[row["problem"]])

@@ -98,6 +98,7 @@ def test_ends_of_the_paths(device: torch.device) -> None:
 
 def test_where_a_path_stops_and_how_wide_its_noise_is() -> None:
     assert (ConditionalOT(0.1).last, ConditionalOT().last, VariancePreserving().last) == (1.0, 1 - 1e-5, 1 - 1e-5)
+    assert (Linear(), Geometric()) == (Linear(0.01, 50.0), Geometric(0.01, 50.0))
     assert (VarianceExploding().last, VarianceExploding(Linear(0.0, 2.0)).last) == (1.0, 1 - 1e-5)
     assert VarianceExploding(Linear(0.1, 2.0)).noise_std == pytest.approx(2.0)
     assert ConditionalOT().noise_std == 1.0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
-from workings.flow_matching import experiments, generate, optimal_pairing
+from workings.flow_matching import eight_gaussians, experiments, generate, optimal_pairing, two_moons
 from workings.flow_matching.experiments import bits_per_pixel, dequantized, sliced_distance
 
 CPU = torch.device("cpu")
@@ -80,3 +81,42 @@ def test_networks_are_the_same_and_leave_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(1), after)
     again = experiments.network(2, 8, 2, 5, CPU)
     assert all(torch.equal(p, q) for p, q in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_images_are_trained_as_long_and_as_wide_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Straight for each length, preserving for the last but one; a short training leaves more bits than a longer."""
+    trained: list[tuple[str, int, list[int]]] = []
+    train = experiments.train_images
+
+    def watched(*arguments: Any) -> Any:
+        field = train(*arguments)
+        path, steps = arguments[2], arguments[4]
+        widths = [layer.out_features for layer in field.net if isinstance(layer, torch.nn.Linear)]
+        trained.append((type(path).__name__, steps, widths))
+        return field
+
+    monkeypatch.setattr(experiments, "train_images", watched)
+    found = experiments.image_bits(0, CPU, "digits", lengths=[1, 60, 61], batch=64, width=32, layers=2, n=20)
+    assert [row[:2] for row in trained] == [
+        ("ConditionalOT", 1), ("ConditionalOT", 60), ("ConditionalOT", 61), ("VariancePreserving", 60),
+    ]  # fmt: skip
+    assert {tuple(row[2]) for row in trained} == {(32, 32, 64)}
+    assert {key: len(value) for key, value in found.items()} == {
+        "ot_test": 3, "ot_train": 3, "vp_test": 1, "vp_train": 1,
+    }  # fmt: skip
+    assert found["ot_test"][1] < found["ot_test"][0] - 0.1
+
+
+def test_straightening_learns_on_every_kind_of_pairs() -> None:
+    """After a short training each flow's samples are nearer to the moons than the ring is, by far."""
+    found = experiments.straighten(0, CPU, steps=500, batch=128, width=32, layers=2, n=300, pairs=500)
+    apart = sliced_distance(eight_gaussians(300, generator()), two_moons(300, generator()))
+    for kind in ("independent", "paired", "reflowed"):
+        assert found[f"{kind}_distance"][-1] < apart / 2
+        assert found[f"{kind}_cost"] >= 0.8 * found["least"]
+    assert found["paired_straightness"] < found["independent_straightness"] / 3
+    assert found["noise"] < apart / 4
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(5)

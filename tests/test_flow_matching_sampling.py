@@ -177,6 +177,16 @@ def test_network_takes_one_time_or_a_time_for_each(device: torch.device) -> None
     assert sum(p.numel() for p in VelocityMLP(2, (16, 8), 3).parameters()) == 9 * 16 + 16 + 16 * 8 + 8 + 8 * 2 + 2
 
 
+def test_network_sees_time_and_its_cycles(device: torch.device) -> None:
+    """With k cycles, a wave of t = 1/(4k) is at its crest."""
+    net, seen = VelocityMLP(1, hidden=(4,), frequencies=3).to(device), []
+    net.net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    net(torch.tensor(0.125, device=device), torch.full((1,), 7.0, device=device))
+    half = 0.5**0.5
+    expected = torch.tensor([7, 0.125, half, 1, half, half, 0, -half], device=device)
+    torch.testing.assert_close(seen[0], expected, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("pairing", [None, optimal_pairing])
 def test_training_learns_a_shifted_gaussian(pairing: Any, device: torch.device) -> None:
     with torch.random.fork_rng(devices=[]):
@@ -248,6 +258,9 @@ def test_the_rate_falls_to_nothing(device: torch.device) -> None:
 def test_checkerboard(device: torch.device) -> None:
     x = checkerboard(40_000, torch.Generator().manual_seed(4))
     assert on_checkerboard(x).all()
+    batched = on_checkerboard((x + 1).view(100, 400, 2))
+    assert torch.equal(batched.flatten(), on_checkerboard(x + 1))
+    assert 0.1 < batched.double().mean() < 0.9
     assert pytest.approx(3.6765, abs=1e-4) == CHECKERBOARD_ENTROPY
     square = torch.floor(0.45 * x + 2).long()
     shares = torch.bincount(4 * square[:, 0] + square[:, 1], minlength=16) / 40_000

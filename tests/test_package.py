@@ -140,6 +140,14 @@ def test_the_examples_in_docstrings_give_what_they_say(module: str) -> None:
     assert doctest.testmod(importlib.import_module(module), report=True).failed == 0
 
 
+def test_the_examples_in_the_readme_run() -> None:
+    examples = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert len(examples) == len(TOPICS)
+    code = "\n".join(examples).replace("steps=2000", "steps=20")
+    seen = "tuple(samples.shape), bool(nats > 3.6765), all(p.grad is not None for p in linear.parameters())"
+    assert python(f"{code}\nprint({seen})") == "(1000, 2) True True"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_has_a_docstring_and_a_handy_size(module: str) -> None:
     loaded = importlib.import_module(module)
