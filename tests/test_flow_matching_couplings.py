@@ -50,7 +50,7 @@ def clouds(kind: str, n: int) -> tuple[Tensor, Tensor]:
     return noise, torch.randn(n, 64, generator=generator) * 3
 
 
-@pytest.mark.parametrize("n", [3, 128, 129, 400])
+@pytest.mark.parametrize("n", [3, 64, 65, 400])
 @pytest.mark.parametrize("kind", ["ring", "cluster", "same", "equal", "far", "64-d"])
 def test_pairing_costs_as_little_as_an_assignment_on_the_plain_costs(kind: str, n: int) -> None:
     """The reduced costs of large batches lead to a permutation of exactly the least cost."""
@@ -70,9 +70,9 @@ def test_large_batches_are_reduced_first_and_small_ones_not(monkeypatch: pytest.
         return cost
 
     monkeypatch.setattr(couplings, "_reduced", spy)
-    for n in (128, 129):
+    for n in (64, 65):
         optimal_pairing(*points(n, 2, n))
-    assert calls == [129]
+    assert calls == [65]
 
 
 def test_duals_leave_little_to_do() -> None:
