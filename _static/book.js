@@ -1,4 +1,4 @@
-// Makes explorers move, and lets the keyboard scroll what is too wide. Without it the first frame of each explorer shows.
+// Makes explorers and the cover move, and lets the keyboard scroll what is too wide. Without it each shows a still.
 "use strict";
 {
   function show(explorer) {
@@ -10,6 +10,43 @@
       slider.setAttribute("aria-valuetext", frame.dataset.label);
       explorer.querySelector("output").value = frame.dataset.label;
     }
+  }
+
+  // The lines of the cover's picture are where its points go, at equally spaced times: a frame is their beginnings.
+  function cover(picture) {
+    const lines = [...picture.querySelectorAll("polyline")].map((line) => [line, [...line.points].map((p) => [p.x, p.y])]);
+    const last = lines[0][1].length - 1, seconds = 4;
+    picture.insertAdjacentHTML("afterend", `<div class="wk-controls"><button type="button">Play again</button>
+      <label>time <input type="range" min="0" max="1" step="0.01" value="1"></label></div>`);
+    const [play, slider] = picture.nextElementSibling.querySelectorAll("button, input");
+    let waiting;
+
+    function draw(time) {
+      const passed = Math.min(Math.floor(time * last), last - 1), rest = time * last - passed;
+      for (const [line, way] of lines) {
+        const head = way[passed].map((from, i) => from + rest * (way[passed + 1][i] - from));
+        line.setAttribute("points", [...way.slice(0, passed + 1), head].join(" "));
+      }
+      slider.value = time;
+    }
+
+    function move(start, now) {
+      const time = Math.min((now - start) / 1000 / seconds, 1);
+      draw(time);
+      if (time < 1) waiting = requestAnimationFrame((next) => move(start, next));
+    }
+
+    function begin() {
+      cancelAnimationFrame(waiting);
+      waiting = requestAnimationFrame((now) => move(now, now));
+    }
+
+    play.addEventListener("click", begin);
+    slider.addEventListener("input", () => {
+      cancelAnimationFrame(waiting);
+      draw(slider.valueAsNumber);
+    });
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) begin();
   }
 
   function reachable() {
@@ -25,6 +62,7 @@
       explorer.addEventListener("input", () => show(explorer));
       show(explorer); // a browser may have kept the slider's place from before
     }
+    document.querySelectorAll(".wk-cover > svg").forEach(cover);
     reachable();
     window.addEventListener("resize", reachable);
     document.addEventListener("toggle", reachable, true); // a fold has opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,9 +12,22 @@ import torch
 
 # what several test files use lies beside them
 sys.path.insert(0, str(Path(__file__).parent))
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """The device to test on: the environment variable WORKINGS_DEVICE, the CPU without it."""
     return torch.device(os.environ.get("WORKINGS_DEVICE", "cpu"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the book once, or take the one that WORKINGS_SITE names."""
+    if "WORKINGS_SITE" in os.environ:
+        return Path(os.environ["WORKINGS_SITE"]).resolve()
+    there = tmp_path_factory.mktemp("book")
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-q", "-W", "-n", "--keep-going"]
+    done = subprocess.run([*command, "--path-output", str(there), "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"the book does not build without warnings:\n{done.stderr[-3000:]}"
+    return there / "_build/html"

@@ -170,7 +170,8 @@ def dead_links(site: Path) -> list[str]:
 def _dead(file: Path, tag: Tag, target: str) -> str:
     parts = urlsplit(target)
     if parts.scheme in ("http", "https", "") and parts.netloc:
-        return "" if tag.name == "a" else f"loads from another host: {target}"
+        is_loaded = tag.name != "a" and "canonical" not in tag.get_attribute_list("rel")
+        return f"loads from another host: {target}" if is_loaded else ""
     if parts.scheme:  # mailto, data, javascript
         return "" if parts.scheme in ("mailto", "data") else f"a link of another kind: {target[:80]}"
     there = (file.parent / unquote(parts.path)).resolve() if parts.path else file

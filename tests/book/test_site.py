@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,18 +20,6 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [entry["file"] for part in TOC["parts"] for entry in part["chapters"]]
 NOTEBOOKS = [name for name in CHAPTERS if (ROOT / f"{name}.ipynb").exists()]
 PAGES = [TOC["root"], *CHAPTERS, "search", "genindex"]
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the book once, or take the one that WORKINGS_SITE names."""
-    if "WORKINGS_SITE" in os.environ:
-        return Path(os.environ["WORKINGS_SITE"]).resolve()
-    there = tmp_path_factory.mktemp("book")
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-q", "-W", "-n", "--keep-going"]
-    done = subprocess.run([*command, "--path-output", str(there), "."], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, f"the book does not build without warnings:\n{done.stderr[-3000:]}"
-    return there / "_build/html"
 
 
 @pytest.fixture(scope="module")

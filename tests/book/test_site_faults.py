@@ -284,6 +284,7 @@ def test_opaque_figures_are_found(plant: Plant, body: str, count: int) -> None:
         ('<a href="page.html#here">', None),
         ('<a href="#here">', None),
         ('<a href="https://example.org/">', None),
+        ('<link rel="canonical" href="https://example.org/page.html">', None),
         ('<a href="missing.html">', "missing.html"),
         ('<a href="page.html#gone">', "gone"),
         ('<a href="#gone">', "gone"),

@@ -59,8 +59,10 @@ def loss_on_the_marginal(device: torch.device, noise: bool = False) -> float:
 
 @verifies(
     "flow_matching:conditional-loss",
-    tex=r"""L_{\text{CFM}}(\theta) = \mathbb{E}_{t,\;x_1\,\sim\,q,\;x\,\sim\,p_t(\cdot \mid x_1)}\,
-    \bigl\|v_t(x, \theta) - u_t(x \mid x_1)\bigr\|^2""",
+    tex=r"""\begin{aligned}
+    L_{\text{CFM}}(\theta) &= \mathbb{E}\,\bigl\|v_t(x, \theta) - u_t(x \mid x_1)\bigr\|^2, \\
+    x_1 &\sim q, \quad x \sim p_t(\cdot \mid x_1)
+    \end{aligned}""",
     tolerance=2e-3,
     wrong={"with the field at the noise instead of the point": {"at_noise": True}},
     kind="definition",

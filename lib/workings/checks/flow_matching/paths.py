@@ -98,8 +98,9 @@ def exploding(device: torch.device, sign: float = -1.0, reversed_time: bool = Fa
 @verifies(
     "flow_matching:preserving",
     tex=r"""\begin{aligned}
-    \mu_t(x_1) &= \alpha_t x_1, \qquad \sigma_t = \sqrt{1 - \alpha_t^2}, \qquad \alpha_t = e^{-T(1-t)/2}, \\
-    u_t(x \mid x_1) &= -\frac{T'(1-t)}{2}\;\frac{e^{-T(1-t)}\,x - e^{-T(1-t)/2}\,x_1}{1 - e^{-T(1-t)}}
+    s &= 1 - t, \qquad \alpha_t = e^{-T(s)/2}, \\
+    \mu_t(x_1) &= \alpha_t x_1, \qquad \sigma_t = \sqrt{1 - \alpha_t^2}, \\
+    u_t(x \mid x_1) &= -\frac{T'(s)}{2}\;\frac{e^{-T(s)}\,x - e^{-T(s)/2}\,x_1}{1 - e^{-T(s)}}
     \end{aligned}""",
     tolerance=1e-9,
     wrong={

@@ -105,7 +105,7 @@ def continuity(device: torch.device, sign: float = 1.0, shift: float = 0.0) -> f
 
 @verifies(
     "flow_matching:likelihood",
-    tex=r"\log p_1(x) = \log p_0\bigl(\varphi_1^{-1}(x)\bigr) - \int_0^1 \nabla\cdot v_t\,\mathrm{d}t",
+    tex=r"\log p_1(x) = \log p_0(x_0) - \int_0^1 \nabla\cdot v_t(x_t)\,\mathrm{d}t",
     tolerance=1e-6,
     wrong={"with a plus, as printed in the post": {"sign": 1.0}},
 )
