@@ -31,3 +31,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run([*command, "--path-output", str(there), "."], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"the book does not build without warnings:\n{done.stderr[-3000:]}"
     return there / "_build/html"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Draw the same in every run, whatever ran before: what a test leaves to torch's own generator too."""
+    torch.manual_seed(0)
