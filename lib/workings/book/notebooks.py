@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CHAPTERS = ROOT / "chapters"
 LONGEST_CELL, LONGEST_LINE = 12, 88  # lines; characters, which is what a page of 1280 px shows
 NUMBER = re.compile(r"\d+\.\d+|\d\s?(%|×|dB|nats|bits|ms|s\b|MB|GB)")
-HOME = re.compile(rf"{re.escape(str(ROOT))}|/home/|/Users/|/root/|[A-Z]:\\Users\\|/tmp/")
+HOME = re.compile(rf"{re.escape(str(ROOT))}|/(home|root|tmp|Users)/|[A-Z]:\\Users\\")
 IMAGE = re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+")
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.M)
 PARAMETER = re.compile(r"\w+ = (?P<value>[^#]+?)\s+# \S.*")
