@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 # what several test files use lies beside them
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "book")]
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,6 +33,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run([*command, "--path-output", str(there), "."], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"the book does not build without warnings:\n{done.stderr[-3000:]}"
     return there / "_build/html"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One browser for all pages of a test file; playwright allows no second one beside it."""
+    from reader import browser
+
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from extensions import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[2]
@@ -79,13 +79,7 @@ def test_each_fault_is_named_and_fails_the_build(tmp_path: Path) -> None:
 
 @pytest.fixture
 def offline() -> ModuleType:
-    """Load the extension, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("offline", ROOT / "_ext/offline.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("offline")
 
 
 @pytest.mark.parametrize("count", [0, 2])

@@ -54,18 +54,14 @@ def borrow(name: str, packages: Path) -> None:
         (packages / top).symlink_to(str(distribution.locate_file(top)))
 
 
-def link_distributions(packages: Path) -> None:
-    for name in closure(HOSTED):
-        borrow(name, packages)
-
-
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stand-in for Colab's environment; its ``torch`` says that it is of another version."""
     there = tmp_path_factory.mktemp("hosted")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", there], check=True)
     (packages,) = there.glob("lib/python*/site-packages")
-    link_distributions(packages)
+    for name in closure(HOSTED):
+        borrow(name, packages)
     (ours,) = packages.glob("torch-*.dist-info")
     shutil.copytree(ours, packages / f"torch-{OTHER}.dist-info")
     ours.unlink()

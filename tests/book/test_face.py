@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+import site_faults as find
 import yaml
 from bs4 import BeautifulSoup
+from extensions import load
 from PIL import Image
 from playwright.sync_api import Browser, Page
-
-sys.path.insert(0, str(Path(__file__).parent))
-import site_faults as find
-from reader import Reader, browser
+from reader import Reader
 
 from workings.book import notebooks
 from workings.book.figures import COLOURS
@@ -30,23 +26,7 @@ POINTS = re.compile(r'(?<=points=")[\d, .-]+')
 THEMES = ("light", "dark")
 
 
-def load() -> ModuleType:
-    """Load the extension, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("face", ROOT / "_ext/face.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-face = load()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
+face = load("face")
 
 
 @pytest.fixture(scope="module")

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import site_faults as find
 import yaml
 from playwright.sync_api import Browser
-
-sys.path.insert(0, str(Path(__file__).parent))
-import site_faults as find
-from reader import Reader, browser
+from reader import Reader
 
 ROOT = Path(__file__).parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [entry["file"] for part in TOC["parts"] for entry in part["chapters"]]
 NOTEBOOKS = [name for name in CHAPTERS if (ROOT / f"{name}.ipynb").exists()]
 PAGES = [TOC["root"], *CHAPTERS, "search", "genindex"]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all pages; playwright allows no second one beside it."""
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import site_faults as find
 import yaml
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-import site_faults as find
 from reader import Reader, browser, chromium_path
 
 ROOT = Path(__file__).parents[2]

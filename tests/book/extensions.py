@@ -1,0 +1,19 @@
+"""Sphinx extensions of the book's, for tests: they lie beside the package, not in it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+FOLDER = Path(__file__).parents[2] / "_ext"
+
+
+def load(name: str) -> ModuleType:
+    """Load an extension by its name."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
