@@ -131,6 +131,7 @@ class Errata(SphinxDirective):
 
 def _erratum(chapter: str, claim: dict[str, Any]) -> list[str]:
     erratum = claim["erratum"]
+    corrected, printed = ("is off by", "by ") if claim["is_deviation"] else ("gives", "")
     return [
         f"**{erratum['where']}** {claim['says']}",
         "",
@@ -139,7 +140,7 @@ def _erratum(chapter: str, claim: dict[str, Any]) -> list[str]:
         f"Corrected: ${erratum['corrected']}$",
         "",
         f"{erratum['reading']} "
-        f"The corrected form gives {value_text(claim)}, the printed one {value_text(claim, 'wrong')} "
+        f"The corrected form {corrected} {value_text(claim)}, the printed one {printed}{value_text(claim, 'wrong')} "
         f"([the claim]({chapter}.ipynb)).",
         "",
     ]

@@ -302,6 +302,10 @@ def source(toy: Path, page: list[Any], tmp_path: Path) -> Path:
         "slip", 2.0, says="It is a half.", wrong=4.0, equals=2.0, atol=0.1,
         where="Equation 3.", printed="h = 2 b", corrected="h = b / 2", reading="Right if b is a half.",
     )  # fmt: skip
+    erratum(
+        "ends", [0.0, 1.05], says="It ends at one.", wrong=[0.0, 4.0], equals=[0.0, 1.0], atol=0.1,
+        where="Equation 4.", printed="e = 4", corrected="e = 1", reading="Never right.",
+    )  # fmt: skip
     check()
     root = tmp_path / "book"
     (root / "chapters").mkdir(parents=True)
@@ -377,8 +381,14 @@ def the_ledger_lists_every_check(equations: str, chapter: str) -> None:
 
 def the_errata_show_both_forms(errata: str) -> None:
     assert re.search(r"<strong>Equation 3\.</strong> It is a half\.", errata)
-    assert re.findall(r'<span class="math[^"]*">\\\((.*?)\\\)</span>', errata) == ["h = 2 b", "h = b / 2"]
+    assert re.findall(r'<span class="math[^"]*">\\\((.*?)\\\)</span>', errata) == [
+        "h = 2 b",
+        "h = b / 2",
+        "e = 4",
+        "e = 1",
+    ]
     assert "Right if b is a half. The corrected form gives 2.0, the printed one 4.0" in errata
+    assert "Never right. The corrected form is off by 0.05, the printed one by 3 (" in errata
     assert 'href="toy.html"' in errata
 
 
