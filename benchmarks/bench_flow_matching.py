@@ -29,6 +29,7 @@ from workings.flow_matching import (
     squared_distances,
 )
 
+PEER_PACKAGES = ("torchcfm", "POT", "torchdiffeq", "scipy")
 PEERS = find_spec("torchcfm") is not None and find_spec("ot") is not None
 Pairing = Callable[[Tensor, Tensor], Tensor]
 
@@ -213,7 +214,10 @@ def store(tables: dict[str, list[Row]]) -> None:
     for title, rows in tables.items():
         columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
         name = f"benchmark-{title}"
-        print(records.write("flow_matching", name, columns, code=code, command=command, parameters={"threads": 1}))
+        path = records.write(
+            "flow_matching", name, columns, code=code, command=command, parameters={"threads": 1}, peers=PEER_PACKAGES
+        )
+        print(path)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from workings.neural_ode import ContinuousFlow, MLPField
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-7}
 TIGHT = 1e-11
+PEER_PACKAGES = ("torchdiffeq", "torchode")
 LogProb = Callable[[Tensor], Tensor]
 
 
@@ -269,7 +270,10 @@ def store(tables: dict[str, list[Row]]) -> None:
     for title, rows in tables.items():
         columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
         name = f"benchmark-{title.replace(' ', '-')}"
-        print(records.write("neural_ode", name, columns, code=code, command=command, parameters={"threads": 1}))
+        path = records.write(
+            "neural_ode", name, columns, code=code, command=command, parameters={"threads": 1}, peers=PEER_PACKAGES
+        )
+        print(path)
 
 
 def main() -> None:

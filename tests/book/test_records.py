@@ -273,3 +273,12 @@ def test_the_commit_is_dirty_when_code_differs_from_it_and_not_for_records(
     for path, commit in ((result, clean), (code, f"{clean}-dirty")):
         path.write_text("2\n", encoding="utf-8")
         assert records._commit() == commit
+
+
+def test_versions_of_the_peers_that_are_installed(toy: Path) -> None:
+    write(
+        "toy", "bench", {"ms": [1.0]}, code=EXPERIMENT, command="make bench", parameters={},
+        peers=("pytest", "no-such-peer"),
+    )  # fmt: skip
+    assert records.read("toy", "bench").versions["pytest"] == pytest.__version__
+    assert "no-such-peer" not in records.read("toy", "bench").versions

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from html import escape
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def write(
     seeds: Sequence[int] = (),
     profile: str = "default",
     device: str | torch.device = "cpu",
+    peers: Sequence[str] = (),
 ) -> Path:
     """Write ``results/<chapter>/<name>.json`` with its provenance, whole or not at all; return its path.
 
@@ -100,17 +102,19 @@ def write(
         seeds: the seeds, in the order of the values.
         profile: ``quick``, ``default`` or ``full``.
         device: where it ran.
+        peers: distributions it compares with, whose versions are recorded too; one that is not installed is left out.
 
     Raises:
         ValueError: values that are not finite numbers or short lists of them, or a record over 200 kB.
 
     """
     name_of_device, driver = _device(torch.device(device))
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    versions |= {peer: version(peer) for peer in peers if any(distributions(name=peer))}
     record = Record(
         chapter, name, command, profile, dict(parameters), list(seeds),
         {key: _rounded(column, key) for key, column in values.items()}, list(code), code_hash(code),
-        _commit(), name_of_device, driver,
-        {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        _commit(), name_of_device, driver, versions,
         datetime.now(timezone.utc).strftime("%Y-%m-%d"),
     )  # fmt: skip
     text = json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
