@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from scipy import special
 from torch import Tensor
@@ -102,8 +104,7 @@ class Dirichlet(Implicit, torch.distributions.Dirichlet):
         log_z = _log_gamma_sample(alpha, generator)
         shares = torch.softmax(moved(log_z, (alpha, lambda: gamma_gradient(alpha, log_z.exp(), log_z))), -1)
         shares = shares.to(alpha.dtype)
-        shares.detach().clamp_(min=torch.finfo(shares.dtype).tiny)
-        return shares
+        return shares + (shares.clamp(min=torch.finfo(shares.dtype).tiny) - shares).detach()
 
 
 class StudentT(Implicit, torch.distributions.StudentT):
@@ -124,9 +125,18 @@ class StudentT(Implicit, torch.distributions.StudentT):
         df = self.df.expand(self._extended_shape(torch.Size(sample_shape)))
         log_chi2 = _log_gamma_sample(df / 2, generator)
         t = normal(df.shape, df, generator) * torch.exp((torch.log(df.detach().double() / 2) - log_chi2) / 2).to(df)
-        kind = torch.finfo(t.dtype)
-        t = t.clamp(min=-kind.max / 4, max=kind.max / 4)
+        most = torch.finfo(t.dtype).max ** 0.9  # so that the derivative, about t log(t)/ν, is a number too
+        t = t.clamp(min=-most, max=most)
         return self.loc + self.scale * moved(t, (df, lambda: student_gradient(df, t)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density, finite for values whose squares are not."""
+        if self._validate_args:
+            self._validate_sample(value)
+        y = (value - self.loc) / (self.scale * self.df.sqrt())
+        top = torch.lgamma((self.df + 1) / 2) - torch.lgamma(self.df / 2)
+        log_square = 2 * torch.log(torch.hypot(y, torch.ones_like(y)))  # log(1 + y²)
+        return top - torch.log(self.df * math.pi) / 2 - torch.log(self.scale) - (self.df + 1) / 2 * log_square
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return the distribution function at ``value``, by SciPy, and its derivatives by ours."""

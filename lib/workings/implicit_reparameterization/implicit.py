@@ -61,11 +61,15 @@ def moved(value: Tensor, *partials: tuple[Tensor, Callable[[], Tensor]]) -> Tens
 
     That is `implicit` with the standardization :math:`z - \sum_i z'_i \phi_i`, which is right to first order.
     """
-    needed = [(parameter, derive()) for parameter, derive in partials if parameter.requires_grad]
-    if not needed or not torch.is_grad_enabled():
+    needed = [(parameter, derive()) for parameter, derive in partials if _tracked(parameter)]
+    if not needed:
         return value.detach()
     standardized = -sum(derivative.detach().to(value) * parameter for parameter, derivative in needed)
     return implicit(value, standardized + torch.zeros_like(value), torch.ones_like(value))
+
+
+def _tracked(parameter: Tensor) -> bool:
+    return parameter.requires_grad and torch.is_grad_enabled()
 
 
 class _Implicit(torch.autograd.Function):

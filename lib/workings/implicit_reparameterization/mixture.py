@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Cauchy, Distribution, Independent, Laplace, StudentT
+from torch.distributions import Categorical, Distribution, Independent
 from torch.distributions import Normal as TorchNormal
 
 from workings.implicit_reparameterization.implicit import Implicit, Shape, implicit
-
-SYMMETRIC = (TorchNormal, Laplace, Cauchy, StudentT)  # about loc: 1 - F(z) = F(2 loc - z)
 
 
 class MixtureSameFamily(Implicit, torch.distributions.MixtureSameFamily):
@@ -89,13 +88,13 @@ class MixtureSameFamily(Implicit, torch.distributions.MixtureSameFamily):
         return torch.tril(through, -1) + torch.diag_embed((weights * q).sum(-2))
 
     def _level(self, each: Tensor) -> Tensor:
-        """Return each component's distribution function, less 1 for z in the upper tail: so nothing small is lost."""
-        if not isinstance(self._base, SYMMETRIC):
+        """Return each component's distribution function; of normal ones, less 1 in the upper tail, to keep digits."""
+        if not isinstance(self._base, TorchNormal):
             level: Tensor = self._base.cdf(each)
             return level
-        loc = self._base.loc
-        upper = each > loc.detach().mean(-1 - len(self.event_shape), keepdim=True)
-        value = self._base.cdf(torch.where(upper, 2 * loc - each, each))
+        distance = (each - self._base.loc) / self._base.scale
+        upper = distance.detach().mean(-1 - len(self.event_shape), keepdim=True) > 0
+        value = torch.erfc(torch.where(upper, distance, -distance) / math.sqrt(2)) / 2
         return torch.where(upper, -value, value)
 
     def _draw(self, shape: torch.Size, generator: torch.Generator | None) -> Tensor:

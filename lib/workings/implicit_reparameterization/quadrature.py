@@ -32,10 +32,16 @@ def integrate(integrand: Callable[..., Tensor], *arguments: Tensor, nodes: int =
         The integrals, of the arguments' common shape.
 
     """
+    return moments(integrand, *arguments, nodes=nodes, highest=0)[0]
+
+
+def moments(integrand: Callable[..., Tensor], *arguments: Tensor, nodes: int = 32, highest: int = 2) -> Tensor:
+    r"""Return :math:`\int_0^1 x^k f(x; a, b, \dots)\,dx` for k = 0, …, ``highest``, along a new first dimension."""
     shape = torch.broadcast_shapes(*(a.shape for a in arguments))
     columns = [a.expand(shape).reshape(-1, 1) for a in arguments]
     x, w = legendre(nodes, columns[0].device)
-    out = columns[0].new_empty(len(columns[0]))
-    for i in range(0, len(out), BLOCK):
-        out[i : i + BLOCK] = integrand(x, *(column[i : i + BLOCK] for column in columns)) @ w
-    return out.reshape(shape)
+    powers = torch.stack([w * x**k for k in range(highest + 1)])
+    out = columns[0].new_empty(len(powers), len(columns[0]))
+    for i in range(0, out.shape[1], BLOCK):
+        out[:, i : i + BLOCK] = powers @ integrand(x, *(column[i : i + BLOCK] for column in columns)).mT
+    return out.reshape(len(out), *shape)

@@ -164,11 +164,20 @@ def _beta_series(a: Tensor, b: Tensor, z: Tensor, terms: int = 60) -> Tensor:
 def _beta_series_other(a: Tensor, b: Tensor, z: Tensor, terms: int = 60) -> Tensor:
     r"""Return :math:`\sum_k \frac{(a+b)_k}{(a)_{k+1}} z^k\,(\psi(a+b+k) - \psi(b) + \log(1-z))`: with respect to b."""
     total, term = torch.zeros_like(z), 1 / a
-    psi = torch.digamma(a + b) - torch.digamma(b) + torch.log1p(-z)
+    psi = _digamma_rise(b, a) + torch.log1p(-z)
     for k in range(terms):
         total = total + term * psi
         term, psi = term * z * (a + b + k) / (a + 1 + k), psi + 1 / (a + b + k)
     return total
+
+
+def _digamma_rise(x: Tensor, h: Tensor) -> Tensor:
+    r"""Return :math:`\psi(x + h) - \psi(x)`, by the asymptotic series where x is large and the difference small."""
+    far = x.clamp(min=10.0)
+    rise = torch.log1p(h / far) + h / (2 * far * (far + h))
+    for k, c in enumerate((1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760), 1):
+        rise = rise + c * (far ** (-2 * k) - (far + h) ** (-2 * k))
+    return torch.where(x < 10, torch.digamma(x + h) - torch.digamma(x), rise)
 
 
 def _beta_integral(a: Tensor, b: Tensor, z: Tensor, y: Tensor) -> Tensor:
