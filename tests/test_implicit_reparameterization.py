@@ -75,7 +75,8 @@ def correlated(z: Tensor, s1: Tensor, s2: Tensor, rho: float) -> Tensor:
     """The autoregressive distribution function of a normal vector in the plane."""
     e1 = z[..., 0] / s1
     e2 = (z[..., 1] / s2 - rho * e1) / math.sqrt(1 - rho**2)
-    return torch.special.ndtr(torch.stack((e1, e2), -1))
+    levels: Tensor = torch.special.ndtr(torch.stack((e1, e2), -1))
+    return levels
 
 
 def test_two_dimensions_take_the_triangular_matrix(device: torch.device) -> None:

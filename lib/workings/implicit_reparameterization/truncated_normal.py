@@ -59,7 +59,8 @@ class TruncatedNormal(Implicit):
         high: Tensor | float = math.inf,
         validate_args: bool | None = None,
     ) -> None:
-        self.loc, self.scale, self.low, self.high = broadcast_all(loc, scale, low, high)
+        self.loc, self.scale, low, high = broadcast_all(loc, scale, low, high)
+        self.low, self.high = low.to(self.loc), high.to(self.loc)
         super().__init__(self.loc.shape, validate_args=validate_args)
         if self._validate_args and not (self.low < self.high).all():
             wrong = int((~(self.low < self.high)).reshape(-1).nonzero()[0])
@@ -147,16 +148,20 @@ class TruncatedNormal(Implicit):
         return (square / 2 + log_mass + torch.log(self.scale.double())).to(self.loc.dtype)
 
     def _bounds(self) -> tuple[Tensor, Tensor]:
-        """Return the bounds in units of the scale; infinite ones as large numbers, whose products stay finite."""
-        huge = torch.finfo(self.loc.dtype).max ** 0.25
-        low, high = self.low.clamp(min=-huge), self.high.clamp(max=huge)
+        """Return the bounds in units of the scale."""
+        low, high = self._finite()
         return (low - self.loc) / self.scale, (high - self.loc) / self.scale
+
+    def _finite(self) -> tuple[Tensor, Tensor]:
+        """Return the bounds, infinite ones as large numbers whose products stay finite."""
+        huge = torch.finfo(self.loc.dtype).max ** 0.25
+        return self.low.clamp(min=-huge), self.high.clamp(max=huge)
 
     def _above(self, value: Tensor, c: Tensor) -> Tensor:
         """Return (value - loc)/scale - c in float64; from the bound, where c is one, so that no digit is lost."""
         value, loc, scale = value.double(), self.loc.double(), self.scale.double()
         a, b = (bound.double() for bound in self._bounds())
-        from_low, from_high = (value - self.low.double()) / scale, (value - self.high.double()) / scale
+        from_low, from_high = ((value - bound.double()) / scale for bound in self._finite())
         at_low, at_high = (a > 0) & (c == a.detach()), (b < 0) & (c == b.detach())
         middle = (value - loc) / scale - c
         return torch.where(at_low, from_low + (a - c), torch.where(at_high, from_high + (b - c), middle))
