@@ -68,7 +68,7 @@ class Beta(Implicit, torch.distributions.Beta):
         logit = _log_gamma_sample(a, generator) - _log_gamma_sample(b, generator)
         kind = torch.finfo(a.dtype)
         z = torch.sigmoid(logit).to(a.dtype).clamp(min=kind.tiny, max=1 - kind.eps / 2)
-        return moved(z, (a, lambda: beta_gradient(a, b, z)[0]), (b, lambda: beta_gradient(a, b, z)[1]))
+        return moved(z, (a, lambda: beta_gradient(a, b, z)), (b, lambda: -beta_gradient(b, a, 1 - z, z)))
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return the distribution function at ``value``, by SciPy, and its derivatives by ours."""
@@ -79,8 +79,8 @@ class Beta(Implicit, torch.distributions.Beta):
         q, z = density.log_prob(value.detach().double()).exp(), value.detach()
         return moved(
             _by_scipy(special.betainc, a, b, value),
-            (a, lambda: -q * beta_gradient(a, b, z)[0]),
-            (b, lambda: -q * beta_gradient(a, b, z)[1]),
+            (a, lambda: -q * beta_gradient(a, b, z)),
+            (b, lambda: q * beta_gradient(b, a, 1 - z, z)),
             (value, lambda: q),
         )
 

@@ -77,8 +77,9 @@ def gamma_gradient(alpha: Tensor, z: Tensor, log_z: Tensor | None = None) -> Ten
     log_z = z.log() if log_z is None else log_z.detach().double().expand(z.shape)
     small = (alpha < 1) & (z < 1)
     out = torch.empty_like(z)
-    out[small] = _gamma_series(alpha[small], z[small], log_z[small])
-    out[~small] = _gamma_integral(alpha[~small], z[~small], log_z[~small])
+    for where, derivative in ((small, _gamma_series), (~small, _gamma_integral)):
+        if where.any():
+            out[where] = derivative(alpha[where], z[where], log_z[where])
     return out
 
 
@@ -118,42 +119,43 @@ def _gamma_reach(alpha: Tensor, z: Tensor, side: Tensor) -> Tensor:
 # ---- the beta distribution ----
 
 
-def beta_gradient(a: Tensor, b: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Return :math:`\partial z/\partial a` and :math:`\partial z/\partial b` of samples of a beta distribution.
+def beta_gradient(a: Tensor, b: Tensor, z: Tensor, rest: Tensor | None = None) -> Tensor:
+    r"""Return :math:`\partial z/\partial a` of samples of a beta distribution.
 
-    With respect to a the score is :math:`\log t - \psi(a) + \psi(a+b)`; b exchanges the roles of z and 1 - z.
+    The score is :math:`\log t - \psi(a) + \psi(a+b)`, integrated along the logit of t. As 1 - z has the distribution
+    with a and b exchanged, ``-beta_gradient(b, a, 1 - z, z)`` is the derivative with respect to b.
 
     Args:
         a: first shape (concentration1), positive, broadcasting against ``z``.
         b: second shape (concentration0).
         z: samples, inside (0, 1).
+        rest: 1 - z, where it is known better.
 
     Returns:
-        Two float64 tensors of the common shape.
+        float64, of the common shape.
 
-    >>> da, db = beta_gradient(torch.tensor(1.0), torch.tensor(1.0), torch.tensor(0.5))
-    >>> round(da.item(), 6), round(db.item(), 6)  # half of log 2, up and down
-    (0.346574, -0.346574)
+    >>> one, half = torch.tensor(1.0), torch.tensor(0.5)
+    >>> round(beta_gradient(one, one, half).item(), 6)  # half of log 2
+    0.346574
 
     """
-    a, b, z = torch.broadcast_tensors(a.detach().double(), b.detach().double(), z.detach().double())
-    return _beta_logit(a, b, z, 1 - z) * z * (1 - z), -_beta_logit(b, a, 1 - z, z) * z * (1 - z)
-
-
-def _beta_logit(a: Tensor, b: Tensor, z: Tensor, y: Tensor) -> Tensor:
-    r"""Return the derivative of :math:`\log(z/(1-z))` with respect to a, for y = 1 - z."""
-    series, mirrored = (a < 1) & (z * (1 + b.clamp(min=1)) <= 1), (b < 1) & (y * (1 + a.clamp(min=1)) < 1)
-    mirrored = mirrored & ~series
-    rest = ~(series | mirrored)
+    rest = 1 - z.detach().double() if rest is None else rest.detach().double()
+    a, b, z, rest = torch.broadcast_tensors(a.detach().double(), b.detach().double(), z.detach().double(), rest)
+    small = (a < 1) & (z * (1 + b.clamp(min=1)) <= 1)
+    large = (b < 1) & (rest * (1 + a.clamp(min=1)) < 1) & ~small
     out = torch.empty_like(z)
-    out[series] = _beta_series(a[series], b[series], z[series])
-    out[mirrored] = _beta_series_other(b[mirrored], a[mirrored], y[mirrored])
-    out[rest] = _beta_integral(a[rest], b[rest], z[rest], y[rest])
-    return out
+    for where, derivative in (
+        (small, lambda w: _beta_series(a[w], b[w], z[w])),
+        (large, lambda w: _beta_series_other(b[w], a[w], rest[w])),
+        (~(small | large), lambda w: _beta_integral(a[w], b[w], z[w], rest[w])),
+    ):
+        if where.any():
+            out[where] = derivative(where)
+    return out * z * rest
 
 
 def _beta_series(a: Tensor, b: Tensor, z: Tensor, terms: int = 60) -> Tensor:
-    r"""Return :math:`\sum_k \frac{(a+b)_k}{(a)_{k+1}} z^k\,(\psi(a+k+1) - \psi(a+b+k) - \log z)`."""
+    r"""Return :math:`\sum_k \frac{(a+b)_k}{(a)_{k+1}} z^k\,(\psi(a+k+1) - \psi(a+b+k) - \log z)`, with respect to a."""
     total, term, psi = torch.zeros_like(z), 1 / a, torch.digamma(a + 1) - torch.digamma(a + b) - z.log()
     for k in range(terms):
         total = total + term * psi
@@ -206,7 +208,7 @@ def _beta_reach(here: Tensor, there: Tensor, share: Tensor) -> Tensor:
 
     # far out the exponent falls at the rate `here`: from above, Newton's steps stay above
     s = (NEGLIGIBLE - (here + there) * torch.log1p(-share)) / here
-    for _ in range(12):
+    for _ in range(8):
         value, rate = fall(s)
         s = s - (value - NEGLIGIBLE) / rate
     return s

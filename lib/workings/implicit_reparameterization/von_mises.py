@@ -53,8 +53,9 @@ class VonMises(Implicit, torch.distributions.VonMises):
 
     def rsample(self, sample_shape: Shape = (), generator: torch.Generator | None = None) -> Tensor:
         """Return a sample in [-π, π] with gradients to ``loc`` (1) and ``concentration``."""
-        kappa = self.concentration.expand(self._extended_shape(torch.Size(sample_shape)))
-        theta = _best_fisher(kappa.detach(), generator)
+        shape = self._extended_shape(torch.Size(sample_shape))
+        theta = _best_fisher(self.concentration.detach(), shape, generator)
+        kappa = self.concentration.expand(shape)
         angle = moved(theta, (kappa, lambda: von_mises_gradient(kappa, theta)))
         return _wrapped(self.loc + angle)
 
@@ -89,25 +90,33 @@ def _wrapped(angle: Tensor) -> Tensor:
     return angle - 2 * math.pi * torch.round(angle.detach() / (2 * math.pi))
 
 
-def _best_fisher(kappa: Tensor, generator: torch.Generator | None) -> Tensor:
+def _best_fisher(kappa: Tensor, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
     r"""Draw angles around 0 by Best and Fisher's rejection (1979) from a wrapped Cauchy distribution.
 
     With ρ the envelope's parameter, :math:`\tan(\theta/2) = \frac{1-\rho}{1+\rho} \tan(\pi u/2)` draws from it, which
     loses no digit for small or large κ, where the usual arccosine does. Those refused are drawn again, alone.
     """
-    k = kappa.reshape(-1)
-    tau = 1 + torch.sqrt(1 + 4 * k.double().square())
-    ratio = 2 * tau.sqrt() / ((tau.sqrt() + math.sqrt(2)) * tau)  # ρ/κ
-    rho = ratio * k
-    shrink = ((1 - rho) / (1 + rho)).to(k)
-    excess = ((1 - rho).square() / (2 * ratio)).to(k)  # κ (r - 1), where the envelope is 1/(r - cos θ)
-    theta, left = torch.empty_like(k), torch.arange(len(k), device=k.device)
+    root = torch.sqrt(1 + torch.sqrt(1 + 4 * kappa.double().square()))
+    ratio = 2 / ((root + math.sqrt(2)) * root)  # ρ/κ
+    rho = ratio * kappa
+    shrink = (1 - rho) / (1 + rho)
+    excess = (1 - rho).square() / (2 * ratio)  # κ (r - 1), where the envelope is 1/(r - cos θ)
+    k, shrink, excess = (p.to(kappa.dtype).expand(shape).reshape(-1) for p in (kappa, shrink, excess))
+    theta, refused = _proposed(k, shrink, excess, generator)
+    left = refused.nonzero()[:, 0]
     while len(left):
-        u, v = uniform((2, len(left)), k, generator)
-        half = shrink[left] * torch.tan(math.pi * (u - 0.5))
-        square = half.square()
-        c = excess[left] + k[left] * (2 * square / (1 + square))
-        taken = torch.log(c / v) + 1 >= c
-        theta[left[taken]] = 2 * torch.atan(half[taken])
-        left = left[~taken]
-    return theta.reshape(kappa.shape)
+        again, refused = _proposed(k[left], shrink[left], excess[left], generator)
+        theta[left] = again
+        left = left[refused]
+    return theta.reshape(shape)
+
+
+def _proposed(
+    kappa: Tensor, shrink: Tensor, excess: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Return angles drawn from the envelope, and which of them are refused."""
+    u, v = uniform((2, len(kappa)), kappa, generator)
+    half = shrink * torch.tan(math.pi * (u - 0.5))
+    square = half.square()
+    c = excess + kappa * (2 * square / (1 + square))
+    return 2 * torch.atan(half), torch.log(c / v) + 1 < c
