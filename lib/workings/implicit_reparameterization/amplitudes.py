@@ -17,13 +17,12 @@ from torch.nn import functional
 from workings.implicit_reparameterization.implicit import normal
 from workings.implicit_reparameterization.rice import Rice
 
-WILSON = Rice(0.0, math.sqrt(0.5))  # no model: E F² = 1
+WILSON = Rice(torch.tensor(0.0).double(), torch.tensor(0.5).double().sqrt())  # no model: E F² = 1
 
 
 def intensities(n: int, noise: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Draw ``n`` amplitudes by Wilson's statistics and their intensities F² with normal noise; both (n,), float64."""
-    sigma = torch.tensor(math.sqrt(0.5), dtype=torch.float64)
-    amplitudes = Rice(torch.zeros((), dtype=torch.float64), sigma).sample((n,), generator)
+    amplitudes = WILSON.sample((n,), generator)
     return amplitudes, amplitudes.square() + noise * normal((n,), amplitudes, generator)
 
 
