@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -233,3 +234,43 @@ def test_a_share_is_that_of_the_times(matched: dict[str, Rows]) -> None:
         units = {row["problem"]: row[time] for row in matched[title] if row["contender"] == contender}
         for row in matched[title]:
             assert row[unit] == pytest.approx(row[time] / units[row["problem"]])
+
+
+# ---- implicit reparameterization -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sampling() -> ModuleType:
+    return load("bench_implicit_reparameterization")
+
+
+@pytest.fixture(scope="module")
+def sampled(sampling: ModuleType) -> dict[str, Rows]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the peers' own
+        return sampling.run(quick=True)  # type: ignore[no-any-return]
+
+
+def test_samplers_are_compared_with_their_peers(sampling: ModuleType, sampled: dict[str, Rows]) -> None:
+    tfp = {"TFP on JAX"} if sampling.TFP else set()
+    who: dict[str, set[str]] = {}
+    for row in sampled["throughput"]:
+        who.setdefault(row["problem"].partition(",")[0], set()).add(row["contender"])
+        assert row["million a second"] > 0
+    assert who["gamma 3"] == {"workings", "torch"} | tfp
+    assert who["von Mises"] == who["mixture of 3"] == {"workings"} | tfp  # torch's have no rsample
+    assert who["Rice"] == {"workings"} | ({"rs-distributions"} if sampling.RS else set())
+    assert {row["contender"] for row in sampled["sampling"]} == {"workings", "torch"}
+
+
+def test_errors_are_those_of_the_derivatives(sampling: ModuleType, sampled: dict[str, Rows]) -> None:
+    """At six points ours is right to rounding, and a derivative that is off by a percent shows as one."""
+    for row in sampled["accuracy"]:
+        if row["contender"] == "workings":
+            assert row["largest relative"] < (1e-7 if row["problem"].endswith("32") else 1e-12), row
+    right = sampling.DERIVATIVES["gamma"]["workings"]
+    wrong = {"gamma": {"off": lambda a, z: 1.01 * right(a, z)}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "DERIVATIVES", wrong)
+        (_, row) = sampling.accuracy("gamma", 6)
+    assert 0.009 < row["median relative"] <= row["largest relative"] < 0.0101

@@ -92,10 +92,12 @@ def test_beta(device: torch.device) -> None:
 
 
 def test_student(device: torch.device) -> None:
-    df = spread(-1, 5, 5, 200)
-    t = -stats.t.ppf(10 ** np.random.default_rng(6).uniform(-4, math.log10(0.5), 200), df)
+    df = np.r_[spread(-1, 5, 5, 200), spread(-2, 0, 16, 60)]
+    nearest = np.r_[np.full(200, -4.0), np.full(60, -2.0)]  # heavier tails leave the range of numbers sooner
+    t = -stats.t.ppf(10 ** np.random.default_rng(6).uniform(nearest, math.log10(0.5)), df)
+    df, t = df[np.isfinite(t)], t[np.isfinite(t)]
     found = student_gradient(tensor(df, device), tensor(t, device)).cpu()
-    assert worst(found, map(references.student, df, t), 0 * t, df) < 1e-11  # relative to itself, over 10 decades
+    assert worst(found, map(references.student, df, t), 0 * t, df) < 2e-12  # relative to itself, over many decades
     mirrored = student_gradient(tensor(df, device), tensor(-t, device)).cpu()
     torch.testing.assert_close(mirrored, -found, rtol=0, atol=0)
 
@@ -225,7 +227,7 @@ def test_mixture_in_single_precision_keeps_its_digits_in_the_upper_tail(device: 
 # ---- extremes ----
 
 CORNERS: dict[str, tuple[Callable[..., Distribution], list[float]]] = {
-    "gamma-tiny": (Gamma, [1e-3, 1.0]),
+    "gamma-tiny": (Gamma, [1e-3, 100.0]),
     "gamma-huge": (Gamma, [1e8, 1.0]),
     "beta-tiny": (Beta, [1e-3, 1e-3]),
     "beta-lopsided": (Beta, [1e-3, 1e4]),

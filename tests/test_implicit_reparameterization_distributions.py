@@ -226,6 +226,27 @@ def test_what_is_inherited_from_torch() -> None:
     assert kl_divergence(Dirichlet(a), Dirichlet(b)) == theirs
 
 
+def test_angles_stay_on_one_turn() -> None:
+    q = VonMises(*f64(3.0, 1.0))
+    z = q.sample((10_000,), torch.Generator().manual_seed(0))
+    assert z.abs().max().item() <= math.pi
+    assert z.min().item() < -3  # beyond π they come back from below
+    far = torch.tensor([0.5, 0.5 + 2 * math.pi, 0.5 - 4 * math.pi], dtype=torch.float64)
+    assert q.log_prob(far).tolist() == pytest.approx([q.log_prob(far[0]).item()] * 3)
+    assert q.cdf(far).tolist() == pytest.approx([q.cdf(far[0]).item()] * 3)
+
+
+def test_shares_of_gamma_variables_that_underflow() -> None:
+    """Beta(a, a) for tiny a is nearly a coin: ratios of numbers that underflow would be 1/2 or nothing."""
+    z = Beta(*f64(0.002, 0.002)).sample((20_000,), torch.Generator().manual_seed(0))
+    between = ((z > 0.1) & (z < 0.9)).double().mean().item()
+    assert between == pytest.approx(stats.beta(0.002, 0.002).cdf(0.9) - stats.beta(0.002, 0.002).cdf(0.1), abs=0.002)
+    assert (z > 0.5).double().mean().item() == pytest.approx(0.5, abs=0.02)
+    three = Dirichlet(torch.full((3,), 0.002)).sample((20_000,), torch.Generator().manual_seed(0))
+    assert (three.amax(-1) > 0.99).double().mean().item() > 0.97
+    assert three.argmax(-1).bincount().tolist() == pytest.approx([20_000 / 3] * 3, rel=0.05)
+
+
 def test_dirichlet_is_the_beta_distribution_in_two_dimensions() -> None:
     z = Dirichlet(torch.tensor([0.6, 2.0])).sample((10_000,), torch.Generator().manual_seed(1))
     assert z.sum(-1).tolist() == pytest.approx([1.0] * 10_000, abs=1e-6)

@@ -54,4 +54,12 @@ RECORDED: dict[str, dict[str, Any]] = {
             "full": {"dims": [2, 5, 10, 20, 40], "steps": 30_000, "samples": 1000},
         },
     },
+    "short": {
+        "run": latents,
+        "seeds": range(8),
+        "profiles": {
+            "quick": {"dims": [2], "steps": 2, "samples": 2},
+            "default": {"dims": [2], "steps": 500, "samples": 20},
+        },
+    },
 }

@@ -240,7 +240,8 @@ def student_gradient(df: Tensor, t: Tensor) -> Tensor:
     inside = _student_score(x, df, constant) >= 0  # then it is so all the way to the middle
     fall = _log_cosh(x) + NEGLIGIBLE / df
     end = torch.where(inside, torch.zeros_like(x), fall + torch.log1p(torch.sqrt(-torch.expm1(-2 * fall))))
-    knee = torch.where(inside, end, torch.minimum(end, x + 3))  # the tail is a line in x, the middle is curved
+    # the score is curved in the middle and a line in x far out
+    knee = torch.where(inside, x.clamp(max=3), torch.minimum(end, x + 3))
     total = _student_integral(df, x, x, knee, constant) + _student_integral(df, x, knee, end, constant)
     return t.sign() * df.sqrt() * torch.cosh(x) * total
 

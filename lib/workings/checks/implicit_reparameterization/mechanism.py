@@ -51,7 +51,7 @@ def there_and_back(device: torch.device, loc: float = LOC) -> float:
 @verifies(
     "implicit_reparameterization:explicit",
     tex=r"""\begin{aligned}
-    \nabla_\phi\,\mathbb{E}_{q_\phi} f(z) &= \mathbb{E}_\varepsilon\,\nabla_\phi f\bigl(S_\phi^{-1}(\varepsilon)\bigr) \\
+    \nabla_\phi\,\mathbb{E}_{q_\phi} f(z) &= \mathbb{E}_\varepsilon\,\nabla_\phi f(S_\phi^{-1}(\varepsilon)) \\
     &= \mathbb{E}_\varepsilon\bigl[\nabla_z f(z)\,\nabla_\phi S_\phi^{-1}(\varepsilon)\bigr]
     \end{aligned}""",
     tolerance=1e-8,
