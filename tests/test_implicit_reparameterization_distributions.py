@@ -211,6 +211,8 @@ def test_entropies_and_divergences_by_quadrature() -> None:
     p, q, narrow = (truncated(*v) for v in ((0.3, 1.2, -0.5, 1.4), (1.3, 0.6, -1.0, 2.0), (0.3, 1.2, 0.0, 1.0)))
     assert p.entropy().item() == pytest.approx(entropy_of(p, between), abs=1e-9)
     assert kl_divergence(p, q).item() == pytest.approx(divergence(p, q, between), abs=1e-9)
+    aside = truncated(3.0, 0.6, -1.0, 2.0)  # whose mode is a bound
+    assert kl_divergence(p, aside).item() == pytest.approx(divergence(p, aside, between), abs=1e-9)
     assert kl_divergence(p, narrow).item() == math.inf
     tail = truncated(0.0, 1.0, 30.0, 32.0)
     assert tail.entropy().item() == pytest.approx(entropy_of(tail, np.linspace(30, 32, 20_001)), abs=1e-8)
