@@ -25,8 +25,8 @@ from workings.implicit_reparameterization import (
 @verifies(
     "implicit_reparameterization:short-side",
     tex=r"""\begin{aligned}
-    \frac{\partial z}{\partial\phi} &= -\int_{-\infty}^{z} s(t)\,\frac{q_\phi(t)}{q_\phi(z)}\,\mathrm{d}t
-    = \int_{z}^{\infty} s(t)\,\frac{q_\phi(t)}{q_\phi(z)}\,\mathrm{d}t, \\
+    \frac{\partial z}{\partial\phi} &= -\int_{-\infty}^{z} s(t)\,\frac{q_\phi(t)}{q_\phi(z)}\,\mathrm{d}t \\
+    &= \int_{z}^{\infty} s(t)\,\frac{q_\phi(t)}{q_\phi(z)}\,\mathrm{d}t, \\
     s(t) &= \frac{\partial}{\partial\phi} \log q_\phi(t)
     \end{aligned}""",
     tolerance=1e-8,
@@ -83,7 +83,8 @@ def quantile(level: float, loc: float) -> float:
     "implicit_reparameterization:truncated",
     tex=r"""\begin{aligned}
     u &= \frac{F(z) - F(a)}{F(b) - F(a)}, \\
-    \nabla_\phi z &= -\frac{\nabla_\phi F(z) - (1-u)\,\nabla_\phi F(a) - u\,\nabla_\phi F(b)}{q_\phi(z)}
+    \nabla_\phi z &= -\bigl[\nabla_\phi F(z) - (1-u)\,\nabla_\phi F(a) \\
+    &\qquad - u\,\nabla_\phi F(b)\bigr] \big/ q_\phi(z)
     \end{aligned}""",
     tolerance=1e-7,
     wrong={"without the terms of the bounds": {"bounds": False}, "with their weights exchanged": {"exchanged": True}},

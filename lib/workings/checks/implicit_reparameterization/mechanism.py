@@ -190,7 +190,7 @@ def pulled_back(device: torch.device, transposed: bool = False, diagonal: bool =
 
 @verifies(
     "implicit_reparameterization:rosenblatt",
-    tex=r"S_\phi(z) = \bigl(F(z_1),\;F(z_2 \mid z_1),\;\dots,\;F(z_D \mid z_{<D})\bigr)",
+    tex=r"S_d(z) = F(z_d \mid z_1, \dots, z_{d-1})",
     tolerance=1e-9,
     wrong={"with marginal distribution functions": {"marginal": True}},
 )
