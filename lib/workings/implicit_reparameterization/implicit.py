@@ -57,9 +57,24 @@ def implicit(z: Tensor, standardized: Tensor, slope: Tensor) -> Tensor:
 
 
 def moved(value: Tensor, *partials: tuple[Tensor, Callable[[], Tensor]]) -> Tensor:
-    r"""Return ``value`` with known derivatives: pairs of a tensor and what computes the derivative to it, if needed.
+    r"""Return ``value`` with derivatives that are known.
 
     That is `implicit` with the standardization :math:`z - \sum_i z'_i \phi_i`, which is right to first order.
+
+    Args:
+        value: a sample, or anything else that depends on parameters, of any shape.
+        *partials: pairs of a tensor that broadcasts to ``value`` and a function that returns the derivative with
+            respect to it, of the shape of ``value``; it is called only where a gradient is wanted.
+
+    Returns:
+        ``value`` with gradients to these tensors, once.
+
+    >>> scale = torch.tensor(2.0, requires_grad=True)
+    >>> z = torch.tensor([0.5, -3.0])  # two draws around 0, which grow in proportion to their scale
+    >>> moved(z, (scale, lambda: z / scale)).sum().backward()
+    >>> scale.grad
+    tensor(-1.2500)
+
     """
     needed = [(parameter, derive()) for parameter, derive in partials if _tracked(parameter)]
     if not needed:
