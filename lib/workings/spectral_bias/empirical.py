@@ -1,0 +1,166 @@
+"""The neural tangent kernel of a network as it is: layer by layer where that is possible, from Jacobians elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from workings.spectral_bias.networks import Dense
+
+ROWS = 512  # of the kernel at a time
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a linear layer adds: its inputs (n, q) times the scale of W, the outputs' slopes (c, n, r), 1 with a bias."""
+
+    inputs: Tensor
+    slopes: Tensor
+    bias: float
+
+
+def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
+    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')` over trained parameters.
+
+    A linear layer with inputs a and slopes g = ∂f/∂(its outputs) has the weight gradient :math:`g a^\top`, so that
+
+    .. math:: \Theta(x, x') = \sum_\ell (g_\ell \cdot g'_\ell)\,(a_\ell \cdot a'_\ell + 1)
+
+    and no Jacobian need ever be formed. This holds when all trained parameters are those of linear layers, each called
+    once on a batch of vectors; any other module goes to `jacobian_ntk`.
+
+    Args:
+        module: from (n, ...) to (n,) or (n, c), row by row.
+        x: inputs (n, ...).
+        other: inputs (m, ...); ``x`` itself if None.
+
+    Returns:
+        The kernel (n, m), and (n, m, c, c) for c > 1 outputs.
+
+    Raises:
+        ValueError: when nothing is trained, or when the rows of a batch influence each other.
+
+    >>> from workings.spectral_bias import MLP
+    >>> net, x = MLP(2, hidden=(8, 8)), torch.rand(5, 2)
+    >>> torch.allclose(empirical_ntk(net, x), jacobian_ntk(net, x), atol=1e-4)
+    True
+
+    """
+    left = _layers(module, x)
+    if left is None:
+        return jacobian_ntk(module, x, other)
+    right = left if other is None else _layers(module, other)
+    return _single(_contract(left, left if right is None else right))
+
+
+def jacobian_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
+    """Return the same kernel for any module, by ``torch.func``: one parameter tensor's Jacobian at a time.
+
+    Args:
+        module: from (n, ...) to (n,) or (n, c), row by row.
+        x: inputs (n, ...).
+        other: inputs (m, ...); ``x`` itself if None.
+
+    Returns:
+        The kernel (n, m), and (n, m, c, c) for c > 1 outputs.
+
+    Raises:
+        ValueError: when nothing is trained.
+
+    >>> jacobian_ntk(torch.nn.Linear(1, 1), torch.tensor([[2.0], [3.0]])).tolist()
+    [[5.0, 7.0], [7.0, 10.0]]
+
+    """
+    trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    if not trained:
+        raise ValueError("module has no parameter that is trained, so no tangent kernel")
+    fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+
+    def outputs(one: Tensor, name: str, row: Tensor) -> Tensor:
+        return functional_call(module, {**fixed, **trained, name: one}, (row[None],)).reshape(-1)
+
+    def jacobian(name: str, rows: Tensor) -> Tensor:
+        def of_row(row: Tensor) -> Tensor:
+            return jacrev(outputs)(trained[name], name, row)  # type: ignore[no-any-return]
+
+        return vmap(of_row)(rows).flatten(2)  # (n, c, size)
+
+    kernel = torch.zeros(())
+    for name in trained:
+        left = jacobian(name, x)
+        right = left if other is None else jacobian(name, other)
+        kernel = kernel.to(left) + torch.einsum("nap,mbp->nmab", left, right)
+    return _single(kernel)
+
+
+def _single(kernel: Tensor) -> Tensor:
+    """Drop the axes of outputs when there is one output."""
+    return kernel[:, :, 0, 0] if kernel.shape[-1] == 1 else kernel
+
+
+def _layers(module: nn.Module, x: Tensor) -> list[Layer] | None:
+    """Run forward once and back once an output; None where the sum over layers would not be the kernel."""
+    trained = {id(p) for p in module.parameters() if p.requires_grad}
+    if not trained:
+        raise ValueError("module has no parameter that is trained, so no tangent kernel")
+    linear = [one for one in module.modules() if type(one) in (nn.Linear, Dense) and _trained(one)]
+    owned = [id(p) for one in linear for p in _trained(one)]
+    if sorted(owned) != sorted(trained):
+        return None
+    calls: list[tuple[nn.Linear, Tensor, Tensor]] = []
+
+    def keep(one: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        calls.append((one, arguments[0], output))  # type: ignore[arg-type]
+        return output.clone()  # what follows may work in place
+
+    hooks = [one.register_forward_hook(keep) for one in linear]
+    try:
+        with torch.enable_grad():
+            f = module(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if len(calls) != len(linear) or any(a.dim() != 2 or len(a) != len(x) for _, a, _ in calls):
+        return None
+    _alone(module, x, f)
+    slopes = _slopes(f.reshape(len(x), -1), [output for _, _, output in calls])
+    return [_layer(one, a.detach(), g) for (one, a, _), g in zip(calls, slopes, strict=True)]
+
+
+def _trained(one: nn.Module) -> list[nn.Parameter]:
+    return [p for p in one.parameters(recurse=False) if p.requires_grad]
+
+
+def _alone(module: nn.Module, x: Tensor, f: Tensor) -> None:
+    """Raise ``ValueError`` when the last row's outputs depend on the rows before it (or on chance)."""
+    with torch.no_grad():
+        last = module(x[-1:])
+    if not torch.allclose(last, f[-1:], rtol=1e-3, atol=1e-4 * float(f.detach().abs().max())):
+        raise ValueError("rows of a batch influence each other in module: is it in training mode? Try module.eval()")
+
+
+def _slopes(f: Tensor, outputs: list[Tensor]) -> list[Tensor]:
+    """Return ∂f/∂(each layer's outputs): as rows are independent, one pass back gives those of all rows."""
+    each = [torch.autograd.grad(f[:, c].sum(), outputs, retain_graph=c + 1 < f.shape[1]) for c in range(f.shape[1])]
+    return [torch.stack(rows) for rows in zip(*each, strict=True)]
+
+
+def _layer(one: nn.Linear, inputs: Tensor, slopes: Tensor) -> Layer:
+    scale = getattr(one, "scale", 1.0) if one.weight.requires_grad else 0.0
+    return Layer(scale * inputs if scale != 1 else inputs, slopes, float(one.bias is not None and one.bias.requires_grad))
+
+
+def _contract(left: list[Layer], right: list[Layer]) -> Tensor:
+    """Sum over layers, some rows at a time: (n, m, c, c)."""
+    n, m, c = len(left[0].inputs), len(right[0].inputs), len(left[0].slopes)
+    kernel = left[0].inputs.new_zeros(c, n, c, m)
+    for start in range(0, n, ROWS):
+        rows = slice(start, start + ROWS)
+        for a, b in zip(left, right, strict=True):
+            inputs = (a.inputs[rows] @ b.inputs.T).add_(a.bias)
+            slopes = torch.einsum("anr,bmr->anbm", a.slopes[:, rows], b.slopes)
+            kernel[:, rows] += slopes.mul_(inputs[:, None])
+    return kernel.permute(1, 3, 0, 2)
