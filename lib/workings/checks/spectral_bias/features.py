@@ -119,7 +119,10 @@ def released(device: torch.device, released: bool = True) -> float:
 
 @verifies(
     "spectral_bias:gaussian",
-    tex=r"\mathbb{E}_{b \sim \mathcal{N}(0, \sigma^2 I)} \cos(2\pi\,b \cdot \Delta) = e^{-2\pi^2 \sigma^2 \|\Delta\|^2}",
+    tex=r"""\begin{aligned}
+    b &\sim \mathcal{N}(0, \sigma^2 I), \\
+    \mathbb{E} \cos(2\pi\,b \cdot \Delta) &= e^{-2\pi^2 \sigma^2 \|\Delta\|^2}
+    \end{aligned}""",
     tolerance=0.02,
     wrong={"without the 2π": {"turn": 1.0}, "with σ for σ²": {"power": 1}},
 )

@@ -140,7 +140,7 @@ def recursion(device: torch.device, kept: float = 1.0, gain: float = 1.0) -> flo
 def linearized(device: torch.device, start: float = 1.0, slope: float = 1.0) -> float:
     """Halve the step: what the expansion leaves out shrinks by four, so that its order is two."""
     net = MLP(2, (32, 32), generator=torch.Generator().manual_seed(0)).double().to(device)
-    names, first = zip(*((name, p.detach()) for name, p in net.named_parameters()), strict=True)
+    names, first = tuple(n for n, _ in net.named_parameters()), tuple(p.detach() for p in net.parameters())
     way = [torch.randn(p.shape, generator=torch.Generator().manual_seed(k)).to(p) for k, p in enumerate(first)]
     x = tensor(X, device)
 
@@ -148,7 +148,7 @@ def linearized(device: torch.device, start: float = 1.0, slope: float = 1.0) -> 
         moved = {name: p + step * w for name, p, w in zip(names, first, way, strict=True)}
         return functional_call(net, moved, (x,))  # type: ignore[no-any-return]
 
-    here, along = torch.func.jvp(at_tangent(net, names, x), (first,), (tuple(way),))
+    here, along, *_ = torch.func.jvp(at_tangent(net, names, x), (first,), (tuple(way),))
     left = [float((at(h) - start * here - slope * h * along).norm()) for h in (2e-4, 1e-4)]
     return abs(math.log2(left[0] / left[1]) - 2)
 
