@@ -61,6 +61,6 @@ __all__ = [
     "projections",
     "psnr",
     "regression_weights",
-    "relu_ntk",
     "released_signal",
+    "relu_ntk",
 ]

@@ -63,7 +63,8 @@ def _signal(normal: Tensor, alpha: float, band: int) -> Tensor:
     decay = torch.where(frequency < band, (1 + frequency) ** -alpha, torch.zeros(()))
     signal = torch.fft.ifft(torch.view_as_complex(normal) * decay).real
     low, high = signal.min(), signal.max()
-    return (signal - low) / (high - low) - 0.5
+    scaled: Tensor = (signal - low) / (high - low) - 0.5
+    return scaled
 
 
 def picture(name: str, size: int = 128, left: int = 0) -> Tensor:

@@ -47,7 +47,9 @@ class KernelDynamics:
     def __init__(self, kernel: Tensor, y: Tensor, start: Tensor | None = None, loss: str = "half-sum") -> None:
         square_matrix(kernel)
         if y.shape != kernel.shape[:1]:
-            raise ValueError(f"y has shape {tuple(y.shape)}; the kernel is between {len(kernel)} points, so ({len(kernel)},)")
+            raise ValueError(
+                f"y has shape {tuple(y.shape)}; the kernel is between {len(kernel)} points, so ({len(kernel)},)"
+            )
         if start is not None and start.shape != y.shape:
             raise ValueError(f"start has shape {tuple(start.shape)}, y has {tuple(y.shape)}")
         if loss not in LOSSES:
@@ -115,12 +117,13 @@ class KernelDynamics:
         if cross is None:
             if start is not None:
                 raise ValueError("start goes with cross; that of the training points is given when this is made")
-            return self.y + (decay * error) @ self.eigenvectors.T
+            outputs: Tensor = self.y + (decay * error) @ self.eigenvectors.T
+            return outputs
         if cross.dim() != 2 or cross.shape[1] != len(self.y):
             raise ValueError(f"cross has shape {tuple(cross.shape)}; it must be (m, {len(self.y)})")
         if start is not None and start.shape != cross.shape[:1]:
             raise ValueError(f"start has shape {tuple(start.shape)}; cross is for {len(cross)} points")
-        moved = -(gain * error) @ (cross.double() @ self.eigenvectors).T
+        moved: Tensor = -(gain * error) @ (cross.double() @ self.eigenvectors).T
         return moved if start is None else start.double() + moved
 
 

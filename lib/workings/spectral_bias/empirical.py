@@ -15,7 +15,7 @@ ROWS = 512  # of the kernel at a time
 
 @dataclass(frozen=True)
 class Layer:
-    """What a linear layer adds: its inputs (n, q) times the scale of W, the outputs' slopes (c, n, r), 1 with a bias."""
+    """A linear layer's inputs (n, q) times the scale of W, the slopes of the outputs (c, n, r), 1 with a bias."""
 
     inputs: Tensor
     slopes: Tensor
@@ -23,7 +23,7 @@ class Layer:
 
 
 def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
-    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')` over trained parameters.
+    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')`, over what is trained.
 
     A linear layer with inputs a and slopes g = ∂f/∂(its outputs) has the weight gradient :math:`g a^\top`, so that
 
@@ -80,7 +80,8 @@ def jacobian_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> T
     fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
 
     def outputs(one: Tensor, name: str, row: Tensor) -> Tensor:
-        return functional_call(module, {**fixed, **trained, name: one}, (row[None],)).reshape(-1)
+        f: Tensor = functional_call(module, {**fixed, **trained, name: one}, (row[None],))
+        return f.reshape(-1)
 
     def jacobian(name: str, rows: Tensor) -> Tensor:
         def of_row(row: Tensor) -> Tensor:
@@ -150,7 +151,9 @@ def _slopes(f: Tensor, outputs: list[Tensor]) -> list[Tensor]:
 
 def _layer(one: nn.Linear, inputs: Tensor, slopes: Tensor) -> Layer:
     scale = getattr(one, "scale", 1.0) if one.weight.requires_grad else 0.0
-    return Layer(scale * inputs if scale != 1 else inputs, slopes, float(one.bias is not None and one.bias.requires_grad))
+    return Layer(
+        scale * inputs if scale != 1 else inputs, slopes, float(one.bias is not None and one.bias.requires_grad)
+    )
 
 
 def _contract(left: list[Layer], right: list[Layer]) -> Tensor:
