@@ -28,8 +28,8 @@ from workings.book.run import profile
 ROOT = Path(__file__).parents[2]
 # what a hosted runtime has, and what pip builds the package with where there is no index to ask
 HOSTED = (
-    "pip", "ipykernel", "ipywidgets", "matplotlib", "torch", "numpy", "scipy", "scikit-learn", "scikit-image", "mlxtend",
-    "hatchling",
+    "pip", "ipykernel", "ipywidgets", "matplotlib", "torch", "numpy", "scipy", "scikit-learn", "scikit-image",
+    "mlxtend", "hatchling",
 )  # fmt: skip
 OTHER = "2.98.0+cu999"  # a version of torch that is neither here nor in the constraints
 TOOLS = ("jupyter-book", "nbclient", "nbval", "papermill", "sphinx", "tqdm", "workings")

@@ -23,7 +23,7 @@ class Layer:
 
 
 def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
-    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')`, over what is trained.
+    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')` over trained θ.
 
     A linear layer with inputs a and slopes g = ∂f/∂(its outputs) has the weight gradient :math:`g a^\top`, so that
 

@@ -262,7 +262,7 @@ def stripes(size: int, angle: float, generator: torch.Generator | None = None) -
     phase = 2 * math.pi * torch.rand(2, 6, generator=generator, dtype=torch.float64)
     along = (v @ axes.T)[..., None]  # (n, 2, 1)
     waves = torch.sin(2 * math.pi * frequency * along + phase).sum((1, 2))
-    return (0.5 + waves / 12).clamp(0, 1).float().view(size, size, 1)
+    return (0.5 + waves / 24).float().view(size, size, 1)
 
 
 def axes(
