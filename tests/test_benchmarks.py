@@ -274,3 +274,24 @@ def test_errors_are_those_of_the_derivatives(sampling: ModuleType, sampled: dict
         patch.setattr(sampling, "DERIVATIVES", wrong)
         (_, row) = sampling.accuracy("gamma", 6)
     assert 0.009 < row["median relative"] <= row["largest relative"] < 0.0101
+
+
+# ---- spectral bias -------------------------------------------------------------------------------------------------
+
+
+def test_tangent_kernels_are_compared_with_what_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = load("bench_spectral_bias")
+    monkeypatch.setattr(bench, "OTHER", "")
+    rows = bench.run(quick=True)["kernels"]
+    assert [(row["problem"], row["contender"]) for row in rows] == [
+        ("empirical, n = 8", "workings"),
+        ("empirical, n = 8", "torch.func"),
+        ("closed form, n = 8", "workings"),
+    ]
+    assert all(row["ms"] > 0 and row["MB"] >= 0 for row in rows)
+    monkeypatch.setattr(bench, "OTHER", "python")
+    monkeypatch.setattr(
+        bench, "neural_tangents", lambda n, rounds: {"empirical": [0.5, 2.0], "closed form": [1.0, 1.0]}
+    )
+    rows = bench.run(quick=True)["kernels"]
+    assert [row["ms"] for row in rows if row["contender"] == "neural-tangents"] == [1250.0, 1000.0]
