@@ -132,6 +132,14 @@ def pixels(size: int, first: int = 0, step: int = 1) -> Tensor:
 
     The paper trains on the pixels 0, 2, 4, … and tests on 1, 3, 5, … along both axes.
 
+    Args:
+        size: pixels a side.
+        first: the first pixel along both axes.
+        step: from one pixel to the next.
+
+    Returns:
+        Coordinates (row, column), pixel i at i / size; float32.
+
     >>> pixels(4, first=1, step=2).tolist()
     [[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]]
 
@@ -170,6 +178,16 @@ def projections(image: Tensor, angles: Tensor) -> Tensor:
 
 def psnr(estimate: Tensor, truth: Tensor) -> float:
     r"""Return the peak signal-to-noise ratio, :math:`-10 \log_{10}` of the mean squared error, for values in [0, 1].
+
+    Args:
+        estimate: what is judged, of any shape.
+        truth: what it should be, of the same shape.
+
+    Returns:
+        Decibels.
+
+    Raises:
+        ValueError: for different shapes.
 
     >>> psnr(torch.zeros(4), torch.full((4,), 0.1))
     20.0
