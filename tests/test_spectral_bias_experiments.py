@@ -20,7 +20,6 @@ from workings.spectral_bias.experiments import (
     line_network,
     mapping,
     paint,
-    rate_of,
     stripes,
     train_line,
 )
@@ -88,11 +87,10 @@ def test_painters_are_judged_between_the_pixels_they_saw(device: torch.device) -
     assert found["test"] == psnr(odd, image[1::2, 1::2])
 
 
-def test_mappings_and_their_rates() -> None:
+def test_mappings() -> None:
     assert mapping("none", 0.0, 0) is None
     sizes = {name: Painter(mapping(name, 3.0, 0), 8, 1, 0).net[0].in_features for name in MAPPINGS}
     assert sizes == {"none": 2, "basic": 4, "positional": 512, "gaussian": 512}
-    assert [rate_of(name) for name in MAPPINGS] == [1e-2, 1e-2, 1e-3, 1e-3]
     frequencies = mapping("positional", 3.0, 0).frequencies  # type: ignore[union-attr]
     assert frequencies.max().item() == pytest.approx(7.0)  # type: ignore[operator]
 

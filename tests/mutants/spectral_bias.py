@@ -119,6 +119,5 @@ MUTANTS = [
     (X, '"half-mean").flow(float(t)', '"half-sum").flow(float(t)', "the pace of the restarted theory"),
     (X, "line.dynamics(kernel, f, ", "line.dynamics(kernel, path[0], ", "a theory that is not restarted"),
     (X, '("train", 0), ("test", 1)', '("train", 0), ("test", 0)', "judged on what was seen"),
-    (X, "1e-2 if name in", "1e-3 if name in", "the learning rate"),
     (X, "rate=TIME / steps", "rate=TIME / steps / 2", "half the time"),
 ]

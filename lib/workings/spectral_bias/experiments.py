@@ -188,11 +188,6 @@ class Painter(nn.Module):
         return torch.sigmoid(self.net(v if self.features is None else self.features(v)))
 
 
-def rate_of(name: str) -> float:
-    """Return the learning rate, the paper's: ten times as high without a map or with the basic one."""
-    return 1e-2 if name in ("none", "basic") else 1e-3
-
-
 def paint(
     image: Tensor, name: str, scale: float, seed: int, steps: int, width: int = 256,
     each: Callable[[Iterable[int]], Iterable[int]] = iter,
@@ -200,7 +195,7 @@ def paint(
     """Train on every other pixel along both axes of an image (s, s, c); return the network."""
     painter = Painter(mapping(name, scale, seed), width, image.shape[-1], seed).to(image.device)
     places, colours = pixels(len(image), 0, 2).to(image), image[::2, ::2].reshape(-1, image.shape[-1])
-    fit(painter, lambda: (painter(places) - colours).square().mean() / 2, steps, lr=rate_of(name), each=each)
+    fit(painter, lambda: (painter(places) - colours).square().mean() / 2, steps, each=each)
     return painter
 
 
@@ -297,7 +292,7 @@ def tomography(
         def misfit(painter: Painter = painter) -> Tensor:
             return (projections(painter(places).view(size, size), angles) - seen).square().mean() / 2
 
-        fit(painter, misfit, steps, lr=rate_of(how))
+        fit(painter, misfit, steps)
         with torch.no_grad():
             found[how] = psnr(painter(places).view(size, size), image)
     return found
@@ -343,7 +338,7 @@ RECORDED: dict[str, dict[str, Any]] = {
         "profiles": {
             "quick": {"names": ["text@20"], "size": 16, "steps": 2, "width": 8, "positional": 4.0, "gaussian": 4.0},
             "default": {
-                "names": PHOTOS + TEXTS, "size": 128, "steps": 250, "width": 256, "positional": 4.0, "gaussian": 4.0,
+                "names": PHOTOS + TEXTS, "size": 96, "steps": 200, "width": 256, "positional": 4.0, "gaussian": 4.0,
             },
             "full": {
                 "names": ["astronaut", "rocket"], "size": 400, "steps": 2000, "width": 256, "positional": 6.0,
@@ -357,8 +352,8 @@ RECORDED: dict[str, dict[str, Any]] = {
         "profiles": {
             "quick": {"names": ["coffee", "page@20"], "values": [4.0], "size": 16, "steps": 2, "width": 8},
             "default": {
-                "names": ["coffee", "page@20"], "values": [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0], "size": 128,
-                "steps": 250, "width": 256,
+                "names": ["coffee", "page@20"], "values": [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0], "size": 96,
+                "steps": 200, "width": 256,
             },
         },
     },
@@ -368,7 +363,7 @@ RECORDED: dict[str, dict[str, Any]] = {
         "profiles": {
             "quick": {"angles": [0.0, 45.0], "size": 16, "steps": 2, "width": 8, "positional": 4.0, "gaussian": 4.0},
             "default": {
-                "angles": [0.0, 45.0], "size": 64, "steps": 250, "width": 256, "positional": 4.0, "gaussian": 4.0,
+                "angles": [0.0, 45.0], "size": 64, "steps": 200, "width": 256, "positional": 4.0, "gaussian": 4.0,
             },
         },
     },
@@ -377,7 +372,7 @@ RECORDED: dict[str, dict[str, Any]] = {
         "seeds": range(3),
         "profiles": {
             "quick": {"size": 16, "shots": 4, "steps": 2, "width": 8, "positional": 3.0, "gaussian": 3.0},
-            "default": {"size": 64, "shots": 20, "steps": 250, "width": 256, "positional": 3.0, "gaussian": 3.0},
+            "default": {"size": 64, "shots": 20, "steps": 150, "width": 256, "positional": 3.0, "gaussian": 3.0},
             "full": {"size": 400, "shots": 20, "steps": 1000, "width": 256, "positional": 5.0, "gaussian": 4.0},
         },
     },
