@@ -15,7 +15,7 @@ ROWS = 512  # of the kernel at a time
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer's inputs (n, q) times the scale of W, the slopes of the outputs (c, n, r), 1 with a bias."""
+    """What a linear layer adds: inputs (n, q) times the scale of W, slopes of its outputs (c, n, r), 1 with a bias."""
 
     inputs: Tensor
     slopes: Tensor
@@ -23,7 +23,7 @@ class Layer:
 
 
 def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
-    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')` over trained θ.
+    r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')` over what is trained.
 
     A linear layer with inputs a and slopes g = ∂f/∂(its outputs) has the weight gradient :math:`g a^\top`, so that
 
@@ -53,7 +53,7 @@ def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> 
     if left is None:
         return jacobian_ntk(module, x, other)
     right = left if other is None else _layers(module, other)
-    return _single(_contract(left, left if right is None else right))
+    return jacobian_ntk(module, x, other) if right is None else _single(_contract(left, right))
 
 
 def jacobian_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
@@ -80,14 +80,15 @@ def jacobian_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> T
     fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
 
     def outputs(one: Tensor, name: str, row: Tensor) -> Tensor:
-        f: Tensor = functional_call(module, {**fixed, **trained, name: one}, (row[None],))
-        return f.reshape(-1)
+        found: Tensor = functional_call(module, {**fixed, **trained, name: one}, (row[None],))
+        return found.reshape(-1)
 
     def jacobian(name: str, rows: Tensor) -> Tensor:
         def of_row(row: Tensor) -> Tensor:
             return jacrev(outputs)(trained[name], name, row)  # type: ignore[no-any-return]
 
-        return vmap(of_row)(rows).flatten(2)  # (n, c, size)
+        found: Tensor = vmap(of_row)(rows)
+        return found.reshape(*found.shape[:2], -1)  # (n, c, size)
 
     kernel = torch.zeros(())
     for name in trained:
@@ -107,7 +108,7 @@ def _layers(module: nn.Module, x: Tensor) -> list[Layer] | None:
     trained = {id(p) for p in module.parameters() if p.requires_grad}
     if not trained:
         raise ValueError("module has no parameter that is trained, so no tangent kernel")
-    linear = [one for one in module.modules() if type(one) in (nn.Linear, Dense) and _trained(one)]
+    linear = [one for one in module.modules() if _plain(one) and _trained(one)]
     owned = [id(p) for one in linear for p in _trained(one)]
     if sorted(owned) != sorted(trained):
         return None
@@ -121,14 +122,21 @@ def _layers(module: nn.Module, x: Tensor) -> list[Layer] | None:
     try:
         with torch.enable_grad():
             f = module(x)
+            f = f.reshape(len(x), -1)
     finally:
         for hook in hooks:
             hook.remove()
-    if len(calls) != len(linear) or any(a.dim() != 2 or len(a) != len(x) for _, a, _ in calls):
+    once = sorted(id(one) for one, _, _ in calls) == sorted(map(id, linear))
+    if not once or any(a.dim() != 2 or len(a) != len(x) for _, a, _ in calls):
         return None
     _alone(module, x, f)
-    slopes = _slopes(f.reshape(len(x), -1), [output for _, _, output in calls])
+    slopes = _slopes(f, [output for _, _, output in calls])
     return [_layer(one, a.detach(), g) for (one, a, _), g in zip(calls, slopes, strict=True)]
+
+
+def _plain(one: nn.Module) -> bool:
+    """Whether it is a linear layer whose weight and bias are what they seem; weight normalization, say, has others."""
+    return type(one) in (nn.Linear, Dense) and {name for name, _ in one.named_parameters()} <= {"weight", "bias"}
 
 
 def _trained(one: nn.Module) -> list[nn.Parameter]:
@@ -136,24 +144,25 @@ def _trained(one: nn.Module) -> list[nn.Parameter]:
 
 
 def _alone(module: nn.Module, x: Tensor, f: Tensor) -> None:
-    """Raise ``ValueError`` when the last row's outputs depend on the rows before it (or on chance)."""
+    """Raise ``ValueError`` when the first or the last row's outputs depend on the other rows (or on chance)."""
     with torch.no_grad():
-        last = module(x[-1:])
-    if not torch.allclose(last, f[-1:], rtol=1e-3, atol=1e-4 * float(f.detach().abs().max())):
+        ends = torch.cat([module(x[:1]), module(x[-1:])]).reshape(2, -1)
+    if not torch.allclose(ends, f[[0, -1]], rtol=1e-3, atol=1e-4 * float(f.detach().abs().max())):
         raise ValueError("rows of a batch influence each other in module: is it in training mode? Try module.eval()")
 
 
 def _slopes(f: Tensor, outputs: list[Tensor]) -> list[Tensor]:
     """Return ∂f/∂(each layer's outputs): as rows are independent, one pass back gives those of all rows."""
-    each = [torch.autograd.grad(f[:, c].sum(), outputs, retain_graph=c + 1 < f.shape[1]) for c in range(f.shape[1])]
+    with torch.enable_grad():
+        sums = f.sum(0).unbind()
+    each = [torch.autograd.grad(one, outputs, retain_graph=True, materialize_grads=True) for one in sums]
     return [torch.stack(rows) for rows in zip(*each, strict=True)]
 
 
 def _layer(one: nn.Linear, inputs: Tensor, slopes: Tensor) -> Layer:
     scale = getattr(one, "scale", 1.0) if one.weight.requires_grad else 0.0
-    return Layer(
-        scale * inputs if scale != 1 else inputs, slopes, float(one.bias is not None and one.bias.requires_grad)
-    )
+    bias = one.bias is not None and one.bias.requires_grad
+    return Layer(scale * inputs if scale != 1 else inputs, slopes, float(bias))
 
 
 def _contract(left: list[Layer], right: list[Layer]) -> Tensor:

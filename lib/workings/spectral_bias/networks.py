@@ -97,3 +97,7 @@ class MLP(nn.Sequential):
         dense = [Dense(n, m, bias, parametrization, weight_variance, generator) for n, m in sizes]
         layers = [layer for one in dense[:-1] for layer in (one, nn.ReLU())]
         super().__init__(*layers, dense[-1])
+
+    def __getitem__(self, idx: slice | int) -> nn.Module:
+        """Return one layer, or several as an ``nn.Sequential``."""
+        return nn.Sequential(*list(self)[idx]) if isinstance(idx, slice) else super().__getitem__(idx)
