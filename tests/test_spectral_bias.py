@@ -229,6 +229,35 @@ def test_rows_that_influence_each_other_are_refused() -> None:
         empirical_ntk(net, torch.randn(5, 3))
 
 
+def test_weight_normalization_and_outputs_without_a_layer_go_right(device: torch.device) -> None:
+    """Weights that are made of others are no linear layer's own; a layer that an output does not see adds nothing."""
+    normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), nn.Tanh(), nn.Linear(4, 1))
+    x = draw(5, 3, device=device)
+    net = normed.double().to(device)
+    torch.testing.assert_close(empirical_ntk(net, x), by_hand(net, x), atol=1e-12, rtol=1e-10)
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(3, 1), nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat((self.one(x), self.other(x)), -1)
+
+    both = Two().double().to(device)
+    kernel = empirical_ntk(both, x)
+    torch.testing.assert_close(kernel, jacobian_ntk(both, x), atol=1e-12, rtol=1e-10)
+    assert kernel[:, :, 0, 1].abs().max().item() == 0
+
+
+def test_slow_directions_keep_their_digits_in_many_steps() -> None:
+    """1 - (1 - ηλ)^k for ηλ = 1e-12 and few steps, where the difference would be rounding."""
+    kernel = torch.diag(torch.tensor([1e-12, 1.0], dtype=torch.float64))
+    dynamics = KernelDynamics(kernel, torch.ones(2).double())
+    cross = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    assert dynamics.descent(10**7, 0.1, cross).item() == pytest.approx(1e6 * (1 - 5e-7), rel=1e-9)
+
+
 def test_nothing_that_is_trained_has_no_kernel() -> None:
     net = nn.Linear(2, 1).requires_grad_(False)
     for kernel in (empirical_ntk, jacobian_ntk):
@@ -363,7 +392,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "loss": (lambda: KernelDynamics(SQUARE, torch.ones(3), loss="l1"), "loss is 'l1'; it can be half-sum"),
     "asymmetric": (lambda: KernelDynamics(torch.triu(torch.ones(3, 3)), torch.ones(3)), "kernel is not symmetric"),
     "negative": (lambda: KernelDynamics(-SQUARE, torch.ones(3)), "has the eigenvalue -1; none may be negative"),
-    "time": (lambda: KernelDynamics(SQUARE, torch.ones(3)).flow(-1.0), "time must not be negative"),
+    "time": (lambda: KernelDynamics(SQUARE, torch.ones(3)).flow(-1.0), "time must be finite and not negative"),
     "steps": (lambda: KernelDynamics(SQUARE, torch.ones(3)).descent(-1, 0.1), "steps must not be negative"),
     "rate": (lambda: KernelDynamics(SQUARE, torch.ones(3)).descent(1, 0.0), "rate must be positive"),
     "far": (lambda: KernelDynamics(SQUARE, torch.ones(3)).flow(1.0, torch.ones(2, 4)), r"cross has shape \(2, 4\)"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workings.spectral_bias.kernels import paired
 from workings.spectral_bias.networks import PARAMETRIZATIONS
 
 BLOCK = 2**16  # entries worked on at a time: what all layers need of them stays in the cache
@@ -85,9 +86,7 @@ def relu_ntk(
     if isinstance(hidden, int) or not hidden:
         raise ValueError(f"hidden must hold the widths of hidden layers, as (256, 256) does; got {hidden!r}")
     columns = x if other is None else other
-    for name, points in (("x", x), ("other", columns)):
-        if points.dim() != 2 or points.shape[1] != x.shape[1]:
-            raise ValueError(f"{name} has shape {tuple(points.shape)}; points are (n, d), with one d for both")
+    paired(x, columns)
     w, d, beta = weight_variance, x.shape[1], float(bias)
     gains = [float(width) for width in hidden] if parametrization == "standard" else [w] * len(hidden)
     first = 1.0 if parametrization == "standard" else w / d

@@ -184,15 +184,16 @@ def psnr(estimate: Tensor, truth: Tensor) -> float:
         truth: what it should be, of the same shape.
 
     Returns:
-        Decibels.
+        Decibels; infinity where the two are equal.
 
     Raises:
         ValueError: for different shapes.
 
-    >>> psnr(torch.zeros(4), torch.full((4,), 0.1))
+    >>> round(psnr(torch.zeros(4), torch.full((4,), 0.1)), 4)
     20.0
 
     """
     if estimate.shape != truth.shape:
         raise ValueError(f"estimate has shape {tuple(estimate.shape)}, truth has {tuple(truth.shape)}")
-    return round(-10 * math.log10(float((estimate - truth).double().square().mean())), 6)
+    error = float((estimate - truth).double().square().mean())
+    return -10 * math.log10(error) if error else math.inf

@@ -48,7 +48,7 @@ class KernelDynamics:
         square_matrix(kernel)
         if y.shape != kernel.shape[:1]:
             raise ValueError(
-                f"y has shape {tuple(y.shape)}; the kernel is between {len(kernel)} points, so ({len(kernel)},)"
+                f"y has shape {tuple(y.shape)}; for a kernel between {len(kernel)} points it is ({len(kernel)},)"
             )
         if start is not None and start.shape != y.shape:
             raise ValueError(f"start has shape {tuple(start.shape)}, y has {tuple(y.shape)}")
@@ -77,12 +77,12 @@ class KernelDynamics:
             Outputs (..., n), or (..., m), float64.
 
         Raises:
-            ValueError: for shapes that do not fit, or a negative time.
+            ValueError: for shapes that do not fit, or a time that is negative or not finite.
 
         """
         t = torch.as_tensor(time, dtype=torch.float64, device=self.y.device)[..., None]
-        if bool((t < 0).any()):
-            raise ValueError(f"time must not be negative; got {time}")
+        if not bool(((t >= 0) & t.isfinite()).all()):
+            raise ValueError(f"time must be finite and not negative; got {time}")
         t = self.pace * t
         return self._outputs(torch.exp(-self.eigenvalues * t), filtered(self.eigenvalues, t), cross, start)
 
@@ -107,9 +107,12 @@ class KernelDynamics:
         if steps < 0 or not rate > 0:
             raise ValueError(f"steps must not be negative and rate must be positive; got {steps} and {rate}")
         eta = self.pace * rate
-        decay = (1 - eta * self.eigenvalues) ** steps
-        small = eta * self.eigenvalues < 1e-8
-        gain = torch.where(small, torch.full_like(decay, eta * steps), (1 - decay) / self.eigenvalues.clamp(min=1e-300))
+        step = eta * self.eigenvalues
+        decay = (1 - step) ** steps
+        # where a step does little, 1 - decay would be a difference of numbers that are almost the same
+        done = torch.where(step < 0.5, -torch.expm1(steps * torch.log1p(-step.clamp(max=0.5))), 1 - decay)
+        safe = torch.where(self.eigenvalues > 0, self.eigenvalues, torch.ones_like(step))
+        gain = torch.where(steps * step < 1e-8, torch.full_like(step, eta * steps), done / safe)
         return self._outputs(decay, gain, cross, start)
 
     def _outputs(self, decay: Tensor, gain: Tensor, cross: Tensor | None, start: Tensor | None) -> Tensor:
@@ -117,8 +120,8 @@ class KernelDynamics:
         if cross is None:
             if start is not None:
                 raise ValueError("start goes with cross; that of the training points is given when this is made")
-            outputs: Tensor = self.y + (decay * error) @ self.eigenvectors.T
-            return outputs
+            inside: Tensor = self.y + (decay * error) @ self.eigenvectors.T
+            return inside
         if cross.dim() != 2 or cross.shape[1] != len(self.y):
             raise ValueError(f"cross has shape {tuple(cross.shape)}; it must be (m, {len(self.y)})")
         if start is not None and start.shape != cross.shape[:1]:

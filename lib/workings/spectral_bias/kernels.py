@@ -18,16 +18,18 @@ def gaussian_kernel(x: Tensor, other: Tensor | None = None, width: float = 1.0) 
         The kernel matrix (n, m).
 
     Raises:
-        ValueError: for a width that is not positive.
+        ValueError: for a width that is not positive, or points that are no (n, d) and (m, d).
 
     >>> x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     >>> gaussian_kernel(x, width=0.5).round(decimals=4).tolist()
     [[1.0, 0.1353], [0.1353, 1.0]]
 
     """
-    if width <= 0:
+    if not width > 0:
         raise ValueError(f"width must be positive; got {width}")
-    difference = x[:, None] - (x if other is None else other)[None]  # (n, m, d)
+    columns = x if other is None else other
+    paired(x, columns)
+    difference = x[:, None] - columns[None]  # (n, m, d)
     return torch.exp(-difference.square().sum(-1) / (2 * width**2))
 
 
@@ -54,9 +56,9 @@ def regression_weights(kernel: Tensor, cross: Tensor, ridge: float = 0.0) -> Ten
 
     """
     square_matrix(kernel)
-    if cross.shape[-1] != len(kernel):
-        raise ValueError(f"cross has shape {tuple(cross.shape)}; its last size must be the kernel's {len(kernel)}")
-    if ridge < 0:
+    if cross.dim() != 2 or cross.shape[1] != len(kernel):
+        raise ValueError(f"cross has shape {tuple(cross.shape)}; it must be (m, {len(kernel)})")
+    if not ridge >= 0:
         raise ValueError(f"ridge must not be negative; got {ridge}")
     shifted = kernel + ridge * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
     factor, fault = torch.linalg.cholesky_ex(shifted)
@@ -90,6 +92,13 @@ def kernel_regression(kernel: Tensor, cross: Tensor, y: Tensor, ridge: float = 0
     if len(y) != len(kernel):
         raise ValueError(f"y has {len(y)} labels; the kernel is between {len(kernel)} points")
     return weights @ y
+
+
+def paired(x: Tensor, other: Tensor) -> None:
+    """Raise ``ValueError`` unless ``x`` and ``other`` are points (n, d) and (m, d), of one d."""
+    for name, points in (("x", x), ("other", other)):
+        if points.dim() != 2 or points.shape[1] != x.shape[1]:
+            raise ValueError(f"{name} has shape {tuple(points.shape)}; points are (n, d), with one d for both")
 
 
 def square_matrix(kernel: Tensor) -> None:
