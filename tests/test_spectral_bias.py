@@ -229,6 +229,7 @@ def test_rows_that_influence_each_other_are_refused() -> None:
         empirical_ntk(net, torch.randn(5, 3))
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_weight_normalization_and_outputs_without_a_layer_go_right(device: torch.device) -> None:
     """Weights that are made of others are no linear layer's own; a layer that an output does not see adds nothing."""
     normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), nn.Tanh(), nn.Linear(4, 1))
