@@ -35,7 +35,7 @@ for _ in range(4):
 init, apply, kernel = stax.serial(*layers, stax.Dense(1, parameterization="standard"))
 _, weights = init(random.PRNGKey(0), (-1, 32))
 structured = nt.NtkImplementation.STRUCTURED_DERIVATIVES
-empirical = jax.jit(nt.empirical_ntk_fn(apply, implementation=structured, trace_axes=()))
+empirical = jax.jit(nt.empirical_ntk_fn(apply, implementation=structured, trace_axes=(), vmap_axes=0))
 closed = jax.jit(lambda x: kernel(x, None, "ntk"))
 x, found = random.normal(random.PRNGKey(1), (n, 32)), {}
 for name, run in (("empirical", lambda: empirical(x, None, weights)), ("closed form", lambda: closed(x))):

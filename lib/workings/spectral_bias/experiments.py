@@ -374,7 +374,7 @@ RECORDED: dict[str, dict[str, Any]] = {
         "profiles": {
             "quick": {"names": ["coffee", "page@20"], "values": [4.0], "size": 16, "steps": 2, "width": 8},
             "default": {
-                "names": ["coffee", "page@20"], "values": [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0], "size": 96,
+                "names": ["coffee", "text@100"], "values": [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0], "size": 96,
                 "steps": 200, "width": 256,
             },
         },
@@ -395,7 +395,7 @@ RECORDED: dict[str, dict[str, Any]] = {
         "profiles": {
             "quick": {"size": 17, "shots": 4, "steps": 2, "lr": 5e-3, "width": 8, "positional": 3.0, "gaussian": 4.0},
             "default": {
-                "size": 65, "shots": 20, "steps": 150, "lr": 5e-3, "width": 256, "positional": 3.0, "gaussian": 4.0,
+                "size": 65, "shots": 20, "steps": 600, "lr": 2e-3, "width": 128, "positional": 3.0, "gaussian": 3.0,
             },
             "full": {
                 "size": 399, "shots": 20, "steps": 1000, "lr": 1e-3, "width": 256, "positional": 5.0, "gaussian": 4.0,
