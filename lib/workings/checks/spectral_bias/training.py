@@ -62,7 +62,7 @@ def solution(device: torch.device, start: bool = True, rate: float = 1.0) -> flo
 
 @verifies(
     "spectral_bias:decay",
-    tex=r"Q^\top\bigl(f_t - y\bigr) = e^{-\Lambda t}\,Q^\top\bigl(f_0 - y\bigr), \qquad \Theta = Q \Lambda Q^\top",
+    tex=r"Q^\top\bigl(f_t - y\bigr) = e^{-\Lambda t}\,Q^\top\bigl(f_0 - y\bigr)",
     tolerance=1e-10,
     wrong={"with the sign of the exponent lost": {"sign": 1.0}, "with one rate for all": {"one": True}},
 )
