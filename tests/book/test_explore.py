@@ -169,3 +169,10 @@ def test_what_is_written_cannot_break_the_page(page: Any) -> None:
     tags = Tags(page[0][0]["text/html"])
     assert not {"b", "i"} & {name for name, _ in tags.found}
     assert tags.all("img")[0]["alt"] == '<b> & "c"'
+
+
+def test_photographs_keep_their_colours_in_the_dark(page: Any) -> None:
+    for as_is in (False, True):
+        explore(draw, "height", VALUES, alt=alt, as_is=as_is)
+    classes = [Tags(data["text/html"]).all("figure")[0]["class"] for data, _ in page]
+    assert classes == ["wk-explore", "wk-explore wk-asis"]

@@ -28,6 +28,7 @@ def explore(
     switch: str = "",
     colours: int = 16,
     dpi: int = 120,
+    as_is: bool = False,
 ) -> None:
     """Show ``draw(value)`` on a slider over ``values``.
 
@@ -41,6 +42,7 @@ def explore(
         switch: label of a box that shows the other form (the formula as printed, say), off at first.
         colours: size of the frames' palette.
         dpi: resolution of the frames.
+        as_is: keep the colours in the dark too, as for photographs.
 
     Raises:
         ValueError: no values, an empty description, or text that is too small on a phone.
@@ -55,7 +57,7 @@ def explore(
     texts = [alt(value) for value in kept]
     if not all(text.strip() for text in texts):
         raise ValueError("alt gave an empty description: say what is seen at each value")
-    html = _figure(frames, [write(v) for v in kept], texts, name, switch)
+    html = _figure(frames, [write(v) for v in kept], texts, name, switch, as_is)
     record = {"explorer": {"name": name, "values": list(values), "switch": switch, "bytes": len(html)}}
     publish(f"explorer: {name}, {len(values)} values", html, record, more=_widget(draw, name, values, write, switch))
 
@@ -70,7 +72,9 @@ def _frame(draw: Callable[..., Figure], value: float, form: tuple[Any, ...], col
     return {"data": data, **size_of(figure)}
 
 
-def _figure(frames: list[list[dict[str, Any]]], labels: list[str], alts: list[str], name: str, switch: str) -> str:
+def _figure(
+    frames: list[list[dict[str, Any]]], labels: list[str], alts: list[str], name: str, switch: str, as_is: bool
+) -> str:
     images = "".join(
         f'<img class="wk-frame" data-form="{form}" data-frame="{i}" data-label="{escape(labels[i])}" '
         f'alt="{escape(alts[i] + (f" With the switch on: {switch}." if form == "printed" else ""))}" '
@@ -81,7 +85,8 @@ def _figure(frames: list[list[dict[str, Any]]], labels: list[str], alts: list[st
     )
     box = f'<label><input type="checkbox" class="wk-switch"> {escape(switch)}</label>' if switch else ""
     return (
-        f'<figure class="wk-explore"><div class="wk-frames">{images}</div><div class="wk-controls">'
+        f'<figure class="wk-explore{" wk-asis" if as_is else ""}"><div class="wk-frames">{images}</div>'
+        f'<div class="wk-controls">'
         f'<label>{escape(name)} <input type="range" min="0" max="{len(labels) - 1}" step="1" value="0" '
         f'aria-valuetext="{escape(labels[0])}"></label> <output>{escape(labels[0])}</output> {box}</div></figure>'
     )
