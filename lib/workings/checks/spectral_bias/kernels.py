@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -148,11 +148,13 @@ def linearized(device: torch.device, start: float = 1.0, slope: float = 1.0) -> 
         moved = {name: p + step * w for name, p, w in zip(names, first, way, strict=True)}
         return functional_call(net, moved, (x,))  # type: ignore[no-any-return]
 
-    here, along, *_ = torch.func.jvp(at_tangent(net, names, x), (first,), (tuple(way),))
+    here = at(0.0)
+    rows = [torch.autograd.grad(net(one[None]).sum(), list(net.parameters())) for one in x]
+    along = torch.stack([sum_of_products(row, way) for row in rows])[:, None]
     left = [float((at(h) - start * here - slope * h * along).norm()) for h in (2e-4, 1e-4)]
     return abs(math.log2(left[0] / left[1]) - 2)
 
 
-def at_tangent(net: MLP, names: tuple[str, ...], x: Tensor) -> Callable[[tuple[Tensor, ...]], Tensor]:
-    """Return the outputs as a function of the parameters."""
-    return lambda parameters: functional_call(net, dict(zip(names, parameters, strict=True)), (x,))
+def sum_of_products(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """Return the inner product of two lists of tensors of the same shapes."""
+    return torch.stack([(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()
