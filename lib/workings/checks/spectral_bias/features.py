@@ -26,7 +26,7 @@ def map_of(device: torch.device) -> FourierFeatures:
 
 @verifies(
     "spectral_bias:features",
-    tex=r"\gamma(v) = \bigl[a_j \cos(2\pi\,b_j \cdot v),\; a_j \sin(2\pi\,b_j \cdot v)\bigr]_{j=1}^m",
+    tex=r"\gamma(v) = \bigl[a_j \cos(2\pi b_j \cdot v),\,a_j \sin(2\pi b_j \cdot v)\bigr]_{j=1}^m",
     tolerance=1e-10,
     wrong={"without the 2π": {"turn": 1.0}, "with cosines only": {"sines": False}},
     kind="definition",
