@@ -8,14 +8,14 @@ compared by their cost too, printed relative to the least.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 
+import timing
 import torch
 from scipy.optimize import linear_sum_assignment
-from timing import Row, interleaved, table
+from timing import Row, Tables, interleaved
 from torch import Tensor
 
 from workings.flow_matching import (
@@ -186,7 +186,7 @@ def pairings(kind: str, n: int, rounds: int) -> Iterator[Row]:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def run(quick: bool) -> dict[str, list[Row]]:
+def run(quick: bool) -> Tables:
     """Measure everything; ``quick`` uses toy sizes, to see that it runs. Returns the rows of each table."""
     torch.set_num_threads(1)
     rounds = 1 if quick else 7
@@ -205,33 +205,10 @@ def run(quick: bool) -> dict[str, list[Row]]:
     return {title: list(rows()) for title, rows in tables.items()}
 
 
-def store(tables: dict[str, list[Row]]) -> None:
-    """Write each table as a record of the chapter, column by column."""
-    from workings.book import records
-
-    code = [f"workings.flow_matching:{name}" for name in ("fit", "generate", "optimal_pairing", "VelocityMLP")]
-    command = "make bench CHAPTER=flow_matching WRITE=1"
-    for title, rows in tables.items():
-        columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
-        name = f"benchmark-{title}"
-        path = records.write(
-            "flow_matching", name, columns, code=code, command=command, parameters={"threads": 1}, peers=PEER_PACKAGES
-        )
-        print(path)
-
-
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="toy sizes: does it run?")
-    parser.add_argument("--write", action="store_true", help="store the tables as the chapter's record")
-    options = parser.parse_args()
-    tables = run(options.quick)
-    for title, rows in tables.items():
-        print(table(title, rows))
-    if options.write:
-        store(tables)
+def store(tables: Tables) -> None:
+    """Write the tables as records of the chapter."""
+    timing.store("flow_matching", ("fit", "generate", "optimal_pairing", "VelocityMLP"), tables, PEER_PACKAGES)
 
 
 if __name__ == "__main__":
-    main()
+    timing.command(__doc__, run, store)

@@ -10,7 +10,6 @@ rs-distributions==0.0.4``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,9 +19,10 @@ from typing import Any
 
 import mpmath as mp
 import numpy as np
+import timing
 import torch
 from scipy import special, stats
-from timing import Row, interleaved, table
+from timing import Row, Tables, interleaved
 from torch.distributions import Categorical
 from torch.distributions import Normal as TorchNormal
 
@@ -235,7 +235,7 @@ def _rates(problem: str, seconds: dict[str, float], n: int) -> Iterator[Row]:
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def run(quick: bool) -> dict[str, list[Row]]:
+def run(quick: bool) -> Tables:
     """Measure everything; ``quick`` uses toy sizes, to see that it runs. Returns the rows of each table."""
     torch.set_num_threads(1)
     rounds, n, grid = (1, 200, 6) if quick else (7, 100_000, 300)
@@ -246,34 +246,11 @@ def run(quick: bool) -> dict[str, list[Row]]:
     }
 
 
-def store(tables: dict[str, list[Row]]) -> None:
-    """Write each table as a record of the chapter, column by column."""
-    from workings.book import records
-
+def store(tables: Tables) -> None:
+    """Write the tables as records of the chapter."""
     names = ("Gamma", "Beta", "VonMises", "MixtureSameFamily", "TruncatedNormal", "Rice")
-    code = [f"workings.implicit_reparameterization:{name}" for name in names]
-    command = "make bench CHAPTER=implicit_reparameterization WRITE=1"
-    for title, rows in tables.items():
-        columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
-        path = records.write(
-            "implicit_reparameterization", f"benchmark-{title}", columns, code=code, command=command,
-            parameters={"threads": 1}, peers=PEER_PACKAGES,
-        )  # fmt: skip
-        print(path)
-
-
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="toy sizes: does it run?")
-    parser.add_argument("--write", action="store_true", help="store the tables as the chapter's record")
-    options = parser.parse_args()
-    tables = run(options.quick)
-    for title, rows in tables.items():
-        print(table(title, rows))
-    if options.write:
-        store(tables)
+    timing.store("implicit_reparameterization", names, tables, PEER_PACKAGES)
 
 
 if __name__ == "__main__":
-    main()
+    timing.command(__doc__, run, store)

@@ -9,7 +9,6 @@ milliseconds, not there. Errors are against a reference at a tolerance of 1e-11 
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 import subprocess
@@ -18,9 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import timing
 import torch
 from ode_peers import FORWARD, GRADIENT, LINEAR, Counted, CountedFlow, Solver, diffeq, diffeq_log_prob, tanh_field
-from timing import Row, interleaved, peak_growth, table
+from timing import Row, Tables, interleaved, peak_growth
 from torch import Tensor, nn
 
 from workings.neural_ode import ContinuousFlow, MLPField
@@ -239,7 +239,7 @@ def training_gradient(log_prob: LogProb, field: Counted, x: Tensor) -> tuple[Ten
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def run(quick: bool) -> dict[str, list[Row]]:
+def run(quick: bool) -> Tables:
     """Measure everything; ``quick`` uses toy sizes, to see that it runs. Returns the rows of each table."""
     torch.set_num_threads(1)
     rounds = 1 if quick else 7
@@ -261,39 +261,14 @@ def run(quick: bool) -> dict[str, list[Row]]:
     return {title: list(rows()) for title, rows in tables.items()}
 
 
-def store(tables: dict[str, list[Row]]) -> None:
-    """Write each table as a record of the chapter, column by column."""
-    from workings.book import records
-
-    code = [f"workings.neural_ode:{name}" for name in ("odeint", "ContinuousFlow", "MLPField")]
-    command = "make bench CHAPTER=neural_ode WRITE=1"
-    for title, rows in tables.items():
-        columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
-        name = f"benchmark-{title.replace(' ', '-')}"
-        path = records.write(
-            "neural_ode", name, columns, code=code, command=command, parameters={"threads": 1}, peers=PEER_PACKAGES
-        )
-        print(path)
-
-
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="toy sizes: does it run?")
-    parser.add_argument("--write", action="store_true", help="store the tables as the chapter's record")
-    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.memory_of:
-        torch.set_num_threads(1)
-        name, batch, width = options.memory_of
-        print(memory_of(name, int(batch), int(width)))
-        return
-    tables = run(options.quick)
-    for title, rows in tables.items():
-        print(table(title, rows))
-    if options.write:
-        store(tables)
+def store(tables: Tables) -> None:
+    """Write the tables as records of the chapter."""
+    timing.store("neural_ode", ("odeint", "ContinuousFlow", "MLPField"), tables, PEER_PACKAGES)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--memory-of"]:  # a process of its own, started by `memory`
+        torch.set_num_threads(1)
+        print(memory_of(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    else:
+        timing.command(__doc__, run, store)

@@ -8,7 +8,6 @@ neural-tangents 0.6.5 is complete with jax 0.4.23 only, and so lives in an envir
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,8 +15,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
 
+import timing
 import torch
-from timing import Row, interleaved, peak_growth, table
+from timing import Row, Tables, interleaved, peak_growth
 from torch import Tensor
 
 from workings.spectral_bias import MLP, empirical_ntk, jacobian_ntk, relu_ntk
@@ -82,37 +82,17 @@ def kernels(n: int, rounds: int) -> Iterator[Row]:
             }  # fmt: skip
 
 
-def run(quick: bool) -> dict[str, list[Row]]:
+def run(quick: bool) -> Tables:
     """Measure everything; ``quick`` uses toy sizes, to see that it runs. Returns the rows of each table."""
     torch.set_num_threads(1)
     sizes = (8,) if quick else (256, 512, 1024)
     return {"kernels": [row for n in sizes for row in kernels(n, 1 if quick else 5)]}
 
 
-def store(tables: dict[str, list[Row]]) -> None:
-    """Write each table as a record of the chapter, column by column."""
-    from workings.book import records
-
-    code = [f"workings.spectral_bias:{name}" for name in ("empirical_ntk", "relu_ntk", "MLP")]
-    command = "make bench CHAPTER=spectral_bias WRITE=1"
-    for title, rows in tables.items():
-        columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
-        name = f"benchmark-{title}"
-        print(records.write("spectral_bias", name, columns, code=code, command=command, parameters={"threads": 1}))
-
-
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="toy sizes: does it run?")
-    parser.add_argument("--write", action="store_true", help="store the tables as the chapter's record")
-    options = parser.parse_args()
-    tables = run(options.quick)
-    for title, rows in tables.items():
-        print(table(title, rows))
-    if options.write:
-        store(tables)
+def store(tables: Tables) -> None:
+    """Write the tables as records of the chapter."""
+    timing.store("spectral_bias", ("empirical_ntk", "relu_ntk", "MLP"), tables)
 
 
 if __name__ == "__main__":
-    main()
+    timing.command(__doc__, run, store)

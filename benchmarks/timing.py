@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 Row = dict[str, Any]
+Tables = dict[str, list[Row]]
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -56,6 +58,31 @@ def table(title: str, rows: Sequence[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(_pad(cell, w, i) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in cells]
     return "\n".join([title, *lines, ""])
+
+
+def store(chapter: str, names: Sequence[str], tables: Tables, peers: Sequence[str] = ()) -> None:
+    """Write each table as a record of ``chapter``, column by column; ``names`` are what it times of its package."""
+    from workings.book import records
+
+    code, command = [f"workings.{chapter}:{name}" for name in names], f"make bench CHAPTER={chapter} WRITE=1"
+    for title, rows in tables.items():
+        columns = {key: [row.get(key, "") for row in rows] for row in rows for key in row}
+        name, parameters = f"benchmark-{title.replace(' ', '-')}", {"threads": 1}
+        path = records.write(chapter, name, columns, code=code, command=command, parameters=parameters, peers=peers)
+        print(path)
+
+
+def command(description: str | None, run: Callable[[bool], Tables], store: Callable[[Tables], None]) -> None:
+    """Run a benchmark from the command line: print its tables, and store them if asked."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="toy sizes: does it run?")
+    parser.add_argument("--write", action="store_true", help="store the tables as the chapter's record")
+    options = parser.parse_args()
+    tables = run(options.quick)
+    for title, rows in tables.items():
+        print(table(title, rows))
+    if options.write:
+        store(tables)
 
 
 def _cell(value: Any) -> str:
