@@ -122,8 +122,8 @@ def test_bessel_gap(device: torch.device) -> None:
 
 
 def test_marcum(device: torch.device) -> None:
-    a = spread(-2, 3, 9, 30)
-    b = np.abs(a + 4 * np.random.default_rng(10).normal(size=30))
+    a = spread(-2, 3, 9)
+    b = np.abs(a + 4 * np.random.default_rng(10).normal(size=POINTS))
     true = list(map(references.marcum, a, b))
     for complement in (False, True):
         found = marcum_q(tensor(a, device), tensor(b, device), complement).cpu().tolist()

