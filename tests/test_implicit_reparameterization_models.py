@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from workings.implicit_reparameterization.amplitudes import (
     posterior,
 )
 from workings.implicit_reparameterization.autoencoder import LATENTS, Autoencoder, bits, fit
+
+RESULTS = Path(__file__).parents[1] / "results" / "implicit_reparameterization"
 
 
 def model(latent: str, device: torch.device, pixels: int = 12) -> Autoencoder:
@@ -81,6 +85,14 @@ def test_the_recorded_experiment_runs(device: torch.device, monkeypatch: pytest.
     found = record["run"](0, device, **record["profiles"]["quick"])
     assert {key.rsplit("_", 1)[0] for key in found} == {"normal", "von_Mises", "beta"}
     assert all(len(values) == 1 and -700 < values[0] < -400 for values in found.values())  # 784 bits: 543 nats
+
+
+@pytest.mark.parametrize("name", experiments.RECORDED)
+def test_what_is_recorded_are_the_experiments_of_now(name: str) -> None:
+    """The chapter shows these records: what they ran must be what running them again would run."""
+    stored = json.loads((RESULTS / f"{name}.json").read_text())
+    assert stored["parameters"] == experiments.RECORDED[name]["profiles"][stored["profile"]]
+    assert stored["seeds"] == list(experiments.RECORDED[name]["seeds"])
 
 
 # ---- amplitudes ----

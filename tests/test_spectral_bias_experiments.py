@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from workings.spectral_bias.experiments import (
     TIME,
     Line,
     Painter,
+    back_projection,
     curves,
     held_out,
     line_network,
@@ -23,6 +26,8 @@ from workings.spectral_bias.experiments import (
     stripes,
     train_line,
 )
+
+RESULTS = Path(__file__).parents[1] / "results" / "spectral_bias"
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -35,6 +40,22 @@ def test_small_profiles_run(name: str, device: torch.device) -> None:
     assert all(math.isfinite(v) for v in values)
     assert found == record["run"](0, device, **record["profiles"]["quick"])
     assert found != record["run"](1, device, **record["profiles"]["quick"])
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_is_recorded_are_the_experiments_of_now(name: str) -> None:
+    """The chapter shows these records: what they ran must be what running them again would run."""
+    stored = json.loads((RESULTS / f"{name}.json").read_text())
+    assert stored["parameters"] == RECORDED[name]["profiles"][stored["profile"]]
+    assert stored["seeds"] == list(RECORDED[name]["seeds"])
+
+
+def test_back_projection_looks_from_all_sides() -> None:
+    """Twenty directions over half a turn; over 170°, 90° or 360° it would be 23.0, 17.0 or 18.3 dB."""
+    pytest.importorskip("skimage")
+    found = back_projection(65, 20)
+    assert 23.5 < found < 24.0
+    assert back_projection(65, 120) > found + 2
 
 
 def test_the_line_knows_every_eighth_point(device: torch.device) -> None:
