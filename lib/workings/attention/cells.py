@@ -112,7 +112,12 @@ class GatedRNN(nn.Module):
 
 
 def recurrence(unit: str, inputs: int, hidden: int) -> nn.Module:
-    """Return the recurrent layer of a ``unit`` of `UNITS`; for "torch" it is ``torch.nn.GRU`` itself."""
+    """Return the recurrent layer of a ``unit`` of `UNITS`; for "torch" it is ``torch.nn.GRU`` itself.
+
+    Raises ``ValueError`` for another unit.
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit is {unit!r}; it can be {' or '.join(map(repr, UNITS))}")
     return GatedRNN(inputs, hidden) if unit == "paper" else nn.GRU(inputs, hidden, batch_first=True)
 
 

@@ -105,7 +105,12 @@ def split_messages(
     Returns:
         The parts, each in the order of ``pairs``.
 
+    Raises:
+        ValueError: for shares that are negative or do not sum to one.
+
     """
+    if not parts or min(parts) < 0 or abs(sum(parts) - 1) > 1e-9:
+        raise ValueError(f"parts must be shares that sum to one; got {tuple(parts)}")
     group = list(range(len(pairs)))
 
     def root(i: int) -> int:
@@ -136,9 +141,14 @@ class TranslationMemory:
     Args:
         pairs: the messages known.
 
+    Raises:
+        ValueError: when there are none.
+
     """
 
     def __init__(self, pairs: Sequence[Message]) -> None:
+        if not pairs:
+            raise ValueError("pairs is empty: a memory needs one message at least")
         self.pairs = pairs
 
     def translate(self, source: Sequence[str]) -> tuple[str, ...]:

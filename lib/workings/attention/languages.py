@@ -96,7 +96,7 @@ def draw_pairs(
 def translate_words(source: list[str], language: str) -> Pair:
     """Translate a sentence of the small English by the rules of ``language``.
 
-    Raises ``ValueError`` for another language, and for a word or an order of words that the grammar does not have.
+    Raises ``ValueError`` for another language, and for a word or a noun phrase that the grammar does not have.
     """
     _known(language)
     places = _order(source, swap=language in ("swap", "mixture"))
@@ -174,6 +174,8 @@ def _phrases(source: list[str]) -> list[list[int]]:
             if word not in ADJECTIVES and word not in NOUNS:
                 raise ValueError(f"{word!r} stands inside a noun phrase, where an adjective or a noun must")
             phrases[-1].append(j)
+        elif word in ADJECTIVES or word in NOUNS:
+            raise ValueError(f"{word!r} stands outside a noun phrase, which begins with a determiner")
         else:
             phrases.append([j])
         inside = word in DETERMINERS or (inside and word in ADJECTIVES)

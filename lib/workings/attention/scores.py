@@ -31,7 +31,7 @@ def bleu(
         raise ValueError(f"translations has {len(translations)} sentences and references {len(references)}")
     lines, truths = ([" ".join(words) for words in sentences] for sentences in (translations, references))
     score = BLEU(tokenize="none", force=True).corpus_score(lines, [truths], n_bootstrap=bootstrap)
-    return round(score.score, 6), float(getattr(score, "_ci", 0.0) or 0.0)
+    return round(score.score, 6), float(score._ci) if bootstrap > 1 else 0.0
 
 
 def alignment_accuracy(weights: Tensor, alignments: Sequence[Sequence[int]]) -> float:
@@ -41,7 +41,13 @@ def alignment_accuracy(weights: Tensor, alignments: Sequence[Sequence[int]]) -> 
         weights: (B, T, S).
         alignments: for each sentence the place of the source word of each target word; EOS is not among them.
 
+    Raises:
+        ValueError: for different numbers of sentences, or no word at all.
+
     """
-    found = weights.argmax(-1)
-    right = sum(int(found[b, i] == j) for b, places in enumerate(alignments) for i, j in enumerate(places))
+    if len(weights) != len(alignments) or not any(alignments):
+        words = sum(map(len, alignments))
+        raise ValueError(f"weights are of {len(weights)} sentences; alignments has {len(alignments)}, of {words} words")
+    found = weights.argmax(-1).tolist()
+    right = sum(found[b][i] == j for b, places in enumerate(alignments) for i, j in enumerate(places))
     return right / sum(map(len, alignments))

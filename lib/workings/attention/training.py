@@ -84,7 +84,7 @@ def fit(
         The mean negative log-likelihood of a word at each step, in nats.
 
     Raises:
-        ValueError: for another optimizer, or ``steps`` that is not positive.
+        ValueError: for another optimizer, ``steps`` that is not positive, or batches that end before.
 
     """
     if optimizer not in OPTIMIZERS:
@@ -102,7 +102,10 @@ def fit(
     losses = []
     model.train()
     for _ in each(range(steps)):
-        source, target = next(batches)
+        drawn = next(batches, None)
+        if drawn is None:
+            raise ValueError(f"batches ended after {len(losses)} of {steps} steps; they must go on")
+        source, target = drawn
         loss = nll(model(source, target)[0], target)
         update.zero_grad()
         loss.backward()

@@ -22,6 +22,9 @@ class Vocabulary:
         size: how many words at most, special ones included; None for all.
         least: a word that occurs less often becomes UNK.
 
+    Raises:
+        ValueError: for a ``size`` that leaves no room for the special words.
+
     >>> vocabulary = Vocabulary([["the", "cat"], ["the", "dog"]], least=2)
     >>> vocabulary.encode(["the", "mouse"])
     [3, 2, 1]
@@ -31,6 +34,8 @@ class Vocabulary:
     """
 
     def __init__(self, sentences: Iterable[Sentence], size: int | None = None, least: int = 1) -> None:
+        if size is not None and size < len(SPECIAL):
+            raise ValueError(f"size must be at least {len(SPECIAL)}, for {', '.join(SPECIAL)}; got {size}")
         counts = Counter(word for sentence in sentences for word in sentence)
         ordered = sorted((w for w in counts if counts[w] >= least), key=lambda w: (-counts[w], w))
         self.words = [*SPECIAL, *ordered][:size]
@@ -54,7 +59,12 @@ class Vocabulary:
 
 
 def pad(sentences: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Tensor:
-    """Return sentences of numbers as one batch (B, S), with PAD after each."""
+    """Return sentences of numbers as one batch (B, S), with PAD after each.
+
+    Raises ``ValueError`` for no sentences.
+    """
+    if not sentences:
+        raise ValueError("sentences is empty: there is nothing to pad")
     longest = max(map(len, sentences))
     return torch.tensor([[*s, *[PAD] * (longest - len(s))] for s in sentences], device=device)
 
