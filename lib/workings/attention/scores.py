@@ -49,5 +49,5 @@ def alignment_accuracy(weights: Tensor, alignments: Sequence[Sequence[int]]) -> 
         words = sum(map(len, alignments))
         raise ValueError(f"weights are of {len(weights)} sentences; alignments has {len(alignments)}, of {words} words")
     found = weights.argmax(-1).tolist()
-    right = sum(found[b][i] == j for b, places in enumerate(alignments) for i, j in enumerate(places))
+    right = sum(int(found[b][i] == j) for b, places in enumerate(alignments) for i, j in enumerate(places))
     return right / sum(map(len, alignments))

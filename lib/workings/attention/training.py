@@ -99,7 +99,7 @@ def fit(
         rate = torch.optim.lr_scheduler.CosineAnnealingLR(update, steps)
     else:
         update = torch.optim.Adadelta(parameters, lr=1.0, rho=0.95, eps=1e-6)
-    losses = []
+    losses: list[Tensor] = []
     model.train()
     for _ in each(range(steps)):
         drawn = next(batches, None)
