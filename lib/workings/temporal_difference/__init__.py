@@ -12,6 +12,16 @@ True
 from workings.temporal_difference.affine import affine_form, backward_pass, limit, one_pass, present, rms_error
 from workings.temporal_difference.chains import Chain, maximum_likelihood, random_walk
 from workings.temporal_difference.moments import mean_square_error, update_moments, weight_moments
+from workings.temporal_difference.pole import (
+    controller,
+    fallen,
+    first_states,
+    lambda_errors,
+    learn_to_predict,
+    play,
+    push_cart,
+    true_values,
+)
 from workings.temporal_difference.sequences import Sequences
 from workings.temporal_difference.updates import TD, predictions, supervised_increments, td_increments, traces
 
@@ -21,17 +31,25 @@ __all__ = [
     "Sequences",
     "affine_form",
     "backward_pass",
+    "controller",
+    "fallen",
+    "first_states",
+    "lambda_errors",
+    "learn_to_predict",
     "limit",
     "maximum_likelihood",
     "mean_square_error",
     "one_pass",
+    "play",
     "predictions",
     "present",
+    "push_cart",
     "random_walk",
     "rms_error",
     "supervised_increments",
     "td_increments",
     "traces",
+    "true_values",
     "update_moments",
     "weight_moments",
 ]
