@@ -73,6 +73,15 @@ def test_training_raises_the_bound(latent: str, device: torch.device) -> None:
     assert again[0] == again[1]
 
 
+@pytest.mark.parametrize(("latent", "numbers"), [("normal", 4), ("von Mises", 6), ("beta", 4)])
+def test_layers_as_the_chapter_says(latent: str, numbers: int) -> None:
+    """256 and 128, and the same backwards; two parameters for each latent number."""
+    net = Autoencoder(latent, 2)
+    shapes = [tuple(p.shape) for part in (net.encoder, net.decoder) for p in part.parameters() if p.dim() == 2]
+    assert shapes[:3] == [(256, 784), (128, 256), (numbers, 128)]
+    assert shapes[4:] == [(256, 128), (784, 256)]
+
+
 def test_an_unknown_latent() -> None:
     with pytest.raises(ValueError, match="latent must be one of normal, von Mises, beta; got 'gauss'"):
         Autoencoder("gauss", 2)

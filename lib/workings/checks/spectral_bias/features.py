@@ -57,7 +57,7 @@ def induced(device: torch.device, power: int = 2, sign: float = -1.0) -> float:
 
 @verifies(
     "spectral_bias:circulant",
-    tex=r"\lambda_j = \sum_{i=0}^{n-1} \Theta(x_0, x_i)\,e^{-2\pi \mathrm{i}\,ij/n}",
+    tex=r"\lambda_j = \sum_{k=0}^{n-1} \Theta(x_0, x_k)\,e^{-2\pi \mathrm{i}\,jk/n}",
     tolerance=1e-8,
     wrong={"on coordinates as they are": {"mapped": False}, "of features with cosines only": {"sines": False}},
 )
