@@ -158,6 +158,23 @@ def _turn(x: np.ndarray) -> np.ndarray:
     return (x - 0.4 + math.pi) % (2 * math.pi) - math.pi + 0.4
 
 
+@pytest.mark.parametrize(
+    "unchecked",
+    [
+        VonMises(torch.tensor(0.0), torch.tensor(-1.0), validate_args=False),
+        Rice(1.0, -1.0, validate_args=False),
+        TruncatedNormal(0.0, -1.0, validate_args=False),
+    ],
+    ids=lambda d: type(d).__name__,
+)
+def test_what_was_not_checked_is_not_checked_when_expanded(unchecked: Distribution) -> None:
+    """As torch's own distributions do it."""
+    assert TorchNormal(0.0, -1.0, validate_args=False).expand((2,)).batch_shape == (2,)
+    wide = unchecked.expand((2,))
+    assert wide.batch_shape == (2,)
+    assert not wide._validate_args
+
+
 @ALL
 def test_shapes(name: str, device: torch.device) -> None:
     one, parameters = made(name, device, torch.float32)
