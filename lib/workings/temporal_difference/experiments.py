@@ -116,21 +116,24 @@ def evidence(values: Mapping[str, np.ndarray], count: int) -> dict[str, float]:
     return found
 
 
-def backwards(seed: int, device: torch.device, count: int, sets: int) -> dict[str, Any]:
-    """Return the error at the best rate, for each λ, of one pass forwards and one backwards over the same sets."""
-    chain = random_walk().to(device)
-    walks = chain.sample(sets, count, generator=torch.Generator().manual_seed(seed))
+def backwards(seed: int, device: torch.device, counts: list[int], sets: int) -> dict[str, Any]:
+    """Return errors at the best rate, for each λ, of one pass forwards and one backwards over the same sets.
+
+    For each number of walks a set, 11 values each, and the rate that was best.
+    """
+    chain, generator = random_walk().to(device), torch.Generator().manual_seed(seed)
     lams, rates = (torch.tensor(v, dtype=torch.float64, device=device) for v in (LAMS, RATES))
-    values = chain.values()
-    ways = {
-        "forwards": one_pass(*affine_form(walks, lams), rates, 0.5),
-        "backwards": backward_pass(walks, lams, rates, 0.5),
-    }
     found: dict[str, Any] = {}
-    for name, w in ways.items():
-        error = rms_error(w, values).mean(1)  # (11, 13)
-        found[name], best = error.min(1).values.tolist(), error.argmin(1)
-        found[f"{name}_rate"] = [RATES[int(i)] for i in best]
+    for count in counts:
+        walks = chain.sample(sets, count, generator=generator)
+        ways = {
+            "forwards": one_pass(*affine_form(walks, lams), rates, 0.5),
+            "backwards": backward_pass(walks, lams, rates, 0.5),
+        }
+        for name, w in ways.items():
+            error = rms_error(w, chain.values()).mean(1)  # (11, 13)
+            found[f"{name}_{count}"] = error.amin(1).tolist()
+            found[f"{name}_{count}_rate"] = [RATES[int(i)] for i in error.argmin(1)]
     return found
 
 
@@ -184,7 +187,7 @@ RECORDED: dict[str, dict[str, Any]] = {
     "backwards": {
         "run": backwards,
         "seeds": range(8),
-        "profiles": {"quick": {"count": 3, "sets": 20}, "default": {"count": 10, "sets": 1000}},
+        "profiles": {"quick": {"counts": [2, 3], "sets": 20}, "default": {"counts": [1, 2, 5, 10], "sets": 500}},
     },
     "poles": {
         "run": poles,
