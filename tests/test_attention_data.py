@@ -416,7 +416,7 @@ def test_bleu_is_its_formula() -> None:
     found, truth = [s.split() for s in FOUND], [s.split() for s in TRUTH]
     assert bleu(found, truth)[0] == pytest.approx(slow_bleu(found, truth), abs=1e-5)
     assert bleu(truth, found)[0] == pytest.approx(slow_bleu(truth, found), abs=1e-5)
-    assert abs(slow_bleu(truth, found) - slow_bleu(found, truth)) > 5
+    assert abs(slow_bleu(truth, found) - slow_bleu(found, truth)) > 3
     assert bleu(found, found) == (100.0, 0.0)
 
 
@@ -432,13 +432,13 @@ def test_bleu_is_sacrebleus_of_words_as_they_are() -> None:
 
 
 def test_the_interval_is_half_of_what_95_percent_of_resamples_span() -> None:
-    """None without resamples. Against resamples of our own, of 60 sentences each translated well or badly."""
+    """None without resamples. Against resamples of our own, of 40 sentences each translated well or badly."""
     generator = seeded()
-    truth = [[f"w{int(k)}" for k in torch.randint(0, 30, (8,), generator=generator)] for _ in range(60)]
+    truth = [[f"w{int(k)}" for k in torch.randint(0, 30, (8,), generator=generator)] for _ in range(40)]
     found = [s if i % 3 else [*s[:5], "x", "y", "z"] for i, s in enumerate(truth)]
     score, half = bleu(found, truth, bootstrap=200)
     assert bleu(found, truth) == (score, 0.0)
-    draws = torch.randint(0, 60, (200, 60), generator=generator).tolist()
+    draws = torch.randint(0, 40, (200, 40), generator=generator).tolist()
     own = sorted(slow_bleu([found[i] for i in draw], [truth[i] for i in draw]) for draw in draws)
     assert half == pytest.approx((own[194] - own[5]) / 2, rel=0.25)
     assert half > 2
