@@ -1,7 +1,7 @@
 """Attention the slow way, for one sentence and one hypothesis: NumPy, every matrix by its name in the paper, no masks.
 
 And beam search as a list of hypotheses in plain Python, and exhaustive search. A sentence is a list of its own words:
-nothing here knows of padding, but for y_0.
+nothing here knows of padding, but for y_0. Nothing is imported from the package.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from workings.attention import EOS, PAD, UNK, Translator
-
+PAD, EOS, UNK = 0, 1, 2
 Array = NDArray[np.float64]
 Step = Callable[[int, Any], tuple[list[float], Any]]  # from the word before and a state: log p of each word, a state
 Found = tuple[tuple[int, ...], float, bool]  # words, score, whether EOS came
@@ -73,7 +72,7 @@ def unit_of(module: nn.Module) -> PaperUnit | TorchUnit:
 class SlowTranslator:
     """Appendix A for one sentence: `annotate` it, then go on by `step`."""
 
-    def __init__(self, model: Translator) -> None:
+    def __init__(self, model: Any) -> None:
         self.E_x, self.E_y = array(model.source.weight), array(model.target.weight)
         self.forwards = unit_of(model.encoder.forwards)
         self.backwards = unit_of(model.encoder.backwards) if model.encoder.backwards is not None else None

@@ -295,3 +295,65 @@ def test_tangent_kernels_are_compared_with_what_gives_the_same(monkeypatch: pyte
     )
     rows = bench.run(quick=True)["kernels"]
     assert [row["ms"] for row in rows if row["contender"] == "neural-tangents"] == [1250.0, 1000.0]
+
+
+# ---- attention -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def attention() -> ModuleType:
+    return load("bench_attention")
+
+
+@pytest.fixture(scope="module")
+def attended(attention: ModuleType) -> dict[str, Rows]:
+    return attention.run(quick=True)  # type: ignore[no-any-return]
+
+
+def test_translators_are_compared_with_loops_of_the_same_loss(attended: dict[str, Rows]) -> None:
+    rows = {row["contender"]: row for row in attended["training"]}
+    pairs = [(f"workings, {unit} unit", f"textbook, {unit} unit") for unit in ("paper", "torch")]
+    assert set(rows) == {"no attention", *(name for pair in pairs for name in pair)}
+    for ours, loop in pairs:
+        assert rows[ours]["loss"] == pytest.approx(rows[loop]["loss"], rel=1e-5)
+        assert rows[loop]["times workings"] == pytest.approx(rows[loop]["ms"] / rows[ours]["ms"])
+    assert rows[pairs[0][0]]["loss"] != pytest.approx(rows[pairs[1][0]]["loss"], rel=1e-3)
+    for row in rows.values():
+        assert row["times no attention"] == pytest.approx(row["ms"] / rows["no attention"]["ms"])
+
+
+def test_the_textbooks_gradients_are_ours(attention: ModuleType) -> None:
+    """Of all its parameters: what is one matrix there is several here."""
+    source, target = (attention.sentences(3, 5, 20, seed) for seed in (0, 1))
+    for unit in ("paper", "torch"):
+        model = attention.translator(20, 8, unit).double()
+        loop = attention.Textbook(model).double()
+        grown = []
+        for one in (model, loop):
+            logits = one(source, target)
+            loss = attention.nll(logits[0] if isinstance(logits, tuple) else logits, target)
+            one.zero_grad()
+            loss.backward()
+            grown.append(sum(p.grad.square().sum().item() for p in one.parameters()))
+            assert all(p.grad is not None for p in one.parameters())
+        assert grown[0] == pytest.approx(grown[1], rel=1e-9)
+
+
+def test_searches_find_translations_of_the_same_scores(attention: ModuleType, attended: dict[str, Rows]) -> None:
+    rows = attended["search"]
+    assert [row["contender"] for row in rows] == ["workings", "each sentence", "each hypothesis"]
+    assert rows[1]["mean score"] == pytest.approx(rows[0]["mean score"], rel=1e-5)
+    assert rows[2]["mean score"] == pytest.approx(rows[0]["mean score"], rel=1e-5)
+    model = attention.translator(20, 8).eval()  # one whose hypotheses end
+    source = attention.sentences(4, 3, 20, 2)
+    with attention.torch.no_grad():
+        model.words.bias[attention.EOS] = 1.0
+    found = [search(model, source, 3, 6) for search in attention.SEARCHES.values()]
+    assert found[1] == pytest.approx(found[0], abs=1e-4)
+    assert found[2] == pytest.approx(found[0], abs=1e-4)
+
+
+def test_contenders_that_do_not_agree_are_refused(attention: ModuleType) -> None:
+    attention.same({"a": 2.0, "b": 2.00001})
+    with pytest.raises(RuntimeError, match="contenders do not agree"):
+        attention.same({"a": -2.0, "b": -2.0001})
