@@ -104,7 +104,7 @@ def test_a_beam_wide_enough_is_exhaustive(seed: int) -> None:
 def test_a_narrow_beam_is_only_approximate() -> None:
     """Width 2 misses the likeliest translation sometimes, and finds none that is likelier (audit 05.C8)."""
     missed = 0
-    for seed in range(40):
+    for seed in range(25):
         model = translator(seed, words=5)
         step, start = SlowTranslator(model).stepper(SOURCES[0])
         [found] = search(model, SOURCES[:1], 2, longest=4)
@@ -112,7 +112,7 @@ def test_a_narrow_beam_is_only_approximate() -> None:
         for score in (score for _, score, ended in found if ended):
             assert score <= best + 1e-12
         missed += not found[0][2] or found[0][1] < best - 1e-9
-    assert 0 < missed < 40
+    assert 0 < missed < 25
 
 
 @pytest.mark.parametrize("seed", range(4))

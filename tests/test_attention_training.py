@@ -162,10 +162,7 @@ def test_the_first_settings_are_adam_at_a_thousandth_and_a_norm_of_one() -> None
     torch.testing.assert_close(ours.words.weight, slow.words.weight, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("context", "unit", "loss", "least"), [("attention", "paper", 0.5, 5), ("fixed", "torch", 0.8, 2)]
-)
-def test_copying_is_learnt(context: str, unit: str, loss: float, least: int) -> None:
+def test_copying_is_learnt() -> None:
     generator = seeded()
 
     def draw() -> list[Message]:
@@ -174,14 +171,14 @@ def test_copying_is_learnt(context: str, unit: str, loss: float, least: int) -> 
 
     letters = Vocabulary(["abcde"])
     torch.manual_seed(0)
-    model = Translator(8, 8, embedding=12, hidden=24, align=12, readout=12, context=context, unit=unit)
-    losses = fit(model, batches(draw, letters, letters, 16, generator=generator), 80, lr=0.03)
-    assert len(losses) == 80
+    model = Translator(8, 8, embedding=12, hidden=24, align=12, readout=12)
+    losses = fit(model, batches(draw, letters, letters, 16, generator=generator), 60, lr=0.03)
+    assert len(losses) == 60
     assert losses[0] == pytest.approx(math.log(8), abs=0.3)
-    assert sum(losses[-10:]) / 10 < loss
+    assert sum(losses[-10:]) / 10 < 0.6
     asked = [list(word) for word in ("abc", "e", "dd", "bea", "ca", "cab", "ddb", "a")]
     found = translate(model, pad([letters.encode(word) for word in asked]), 2)
-    assert sum(letters.decode(line) == word for line, word in zip(found, asked, strict=True)) > least
+    assert sum(letters.decode(line) == word for line, word in zip(found, asked, strict=True)) > 4
 
 
 def test_training_is_the_same_from_the_same_seeds() -> None:
