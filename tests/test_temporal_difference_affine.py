@@ -270,6 +270,10 @@ def test_moments_of_the_weights_by_sampling_and_the_root_of_the_mean() -> None:
     assert abs(off.item()) < 5
     assert exact**0.5 > error.mean().item() + 5 * error.std().item() / sets**0.5  # Sutton averages roots
     assert mean_square_error(chain, 0.3, 0.2, 0, 0.5).item() == pytest.approx(1 / 18)
+    several = mean_square_error(chain, 0.3, torch.tensor([[0.1, 0.2]], dtype=F64), count, 0.5)
+    assert several.shape == (1, 2)
+    assert several[0, 1].item() == pytest.approx(exact, abs=1e-14)
+    assert abs(several[0, 0].item() - exact) > 1e-3
 
 
 def test_one_state_by_hand() -> None:

@@ -59,12 +59,12 @@ def weight_moments(
     Args:
         chain: where the walks come from.
         lam: λ.
-        alpha: the learning rate.
+        alpha: the learning rate, a number or any shape J.
         count: number of sequences.
         start: the first weights, which broadcast to (d,).
 
     Returns:
-        E[w] (d,) and E[w wᵀ] (d, d). Differentiable in λ, α and the start.
+        E[w] (J, d) and E[w wᵀ] (J, d, d). Differentiable in λ, α and the start.
 
     >>> from workings.temporal_difference.chains import random_walk
     >>> mean, square = weight_moments(random_walk(1), lam=0.0, alpha=0.5, count=1, start=0.5)
@@ -76,14 +76,17 @@ def weight_moments(
         raise ValueError(f"count is {count}; it must not be negative")
     d = chain.x.shape[1]
     c, cc = update_moments(chain, lam)
+    rate = torch.as_tensor(alpha, dtype=c.dtype, device=c.device)[..., None, None]  # (J, 1, 1)
+    one = c.new_ones(rate.shape)
     u = torch.cat((torch.as_tensor(start, dtype=c.dtype, device=c.device).expand(d), c.new_ones(1)))
-    s = torch.outer(u, u)
+    s = torch.outer(u, u).expand(*rate.shape[:-2], d + 1, d + 1)
     for _ in range(count):
-        first = alpha * (c @ s)  # (d, d + 1)
-        new = s[:d, :d] + first[:, :d] + first[:, :d].mT + alpha * alpha * torch.einsum("ijkl,jl->ik", cc, s)
-        mean = s[:d, d] + first[:, d]
-        s = torch.cat((torch.cat((new, mean[:, None]), 1), torch.cat((mean, c.new_ones(1)))[None]))
-    return s[:d, d], s[:d, :d]
+        first = rate * (c @ s)  # (J, d, d + 1)
+        both = rate * rate * torch.einsum("ijkl,...jl->...ik", cc, s)
+        new = s[..., :d, :d] + first[..., :d] + first[..., :d].mT + both
+        mean = s[..., :d, d:] + first[..., d:]  # (J, d, 1)
+        s = torch.cat((torch.cat((new, mean), -1), torch.cat((mean.mT, one), -1)), -2)
+    return s[..., :d, d], s[..., :d, :d]
 
 
 def mean_square_error(
@@ -100,5 +103,5 @@ def mean_square_error(
     """
     mean, square = weight_moments(chain, lam, alpha, count, start)
     values = chain.values()
-    made = ((chain.x @ square) * chain.x).sum(1)
-    return (made - 2 * values * (chain.x @ mean) + values.square()).mean()
+    made = ((chain.x @ square) * chain.x).sum(-1)  # (J, n)
+    return (made - 2 * values * (mean @ chain.x.T) + values.square()).mean(-1)
