@@ -357,3 +357,18 @@ def test_contenders_that_do_not_agree_are_refused(attention: ModuleType) -> None
     attention.same({"a": 2.0, "b": 2.00001})
     with pytest.raises(RuntimeError, match="contenders do not agree"):
         attention.same({"a": -2.0, "b": -2.0001})
+
+
+# ---- temporal differences ------------------------------------------------------------------------------------------
+
+
+def test_the_walk_is_timed_beside_plain_python_with_equal_errors() -> None:
+    bench = load("bench_temporal_difference")
+    rows = bench.run(quick=True)["grid"]
+    assert [row["contender"] for row in rows] == ["workings", "plain Python"]
+    assert all(row["problem"] == "3 × 2 walks, 11 λ, 13 α" and row["ms"] > 0 for row in rows)
+    assert all(row["error"] < 1e-12 for row in rows)
+    walks: Any = [[([2, 3, 4], 1.0)]]
+    # λ = 0, α = ½: the last of five predictions becomes ¾, the others stay at ½
+    expected = ((1 / 3) ** 2 + (1 / 6) ** 2 + (1 / 6) ** 2 + (5 / 6 - 3 / 4) ** 2) / 5
+    assert bench.plain(walks)[0][0][10] == pytest.approx(expected**0.5)
