@@ -1,10 +1,21 @@
-"""Sutton's experiment as one would write it down in plain Python: loops, lists and floats, nothing shared with ours."""
+"""Sutton's experiment as one would write it down in plain Python: loops, lists and floats, nothing shared with ours.
+
+The package is imported where it is needed only, so that planted errors are found in the copy that has them.
+"""
 
 from __future__ import annotations
 
 import random
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from workings.temporal_difference import Chain, Sequences
+
+F64 = torch.float64
 
 Walk = tuple[list[int], Any]  # states, and the outcome
 
@@ -80,3 +91,30 @@ def solve(matrix: list[list[Fraction]], right: list[Fraction]) -> list[Fraction]
             if r != i:
                 rows[r] = [a - rows[r][i] * b for a, b in zip(rows[r], rows[i], strict=True)]
     return [row[n] for row in rows]
+
+
+def batch(walks: list[Walk], states: int = 5) -> Sequences:
+    """Turn plain walks into a batch."""
+    from workings.temporal_difference import Sequences
+
+    lengths = torch.tensor([len(path) for path, _ in walks])
+    index = torch.nn.utils.rnn.pad_sequence([torch.tensor(path) for path, _ in walks], batch_first=True)
+    z = torch.tensor([z for _, z in walks], dtype=F64)
+    return Sequences(index, lengths, z, torch.eye(states, dtype=F64))
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
+
+
+def uneven() -> Chain:
+    """Three states, three ends, more than one first state, two features, and a state that may stay where it is."""
+    from workings.temporal_difference import Chain
+
+    return Chain(
+        torch.tensor([[0.2, 0.5, 0.0], [0.1, 0.0, 0.6], [0.3, 0.3, 0.1]], dtype=F64),
+        torch.tensor([[0.3, 0.0, 0.0], [0.0, 0.1, 0.2], [0.0, 0.0, 0.3]], dtype=F64),
+        torch.tensor([-1.0, 0.5, 2.0], dtype=F64),
+        torch.tensor([0.5, 0.2, 0.3], dtype=F64),
+        torch.tensor([[1.0, 0.0], [0.5, -1.0], [0.3, 2.0]], dtype=F64),
+    )

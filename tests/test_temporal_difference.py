@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import td_reference as plain
 import torch
+from td_reference import F64, batch, draw, uneven
 from torch import Tensor, nn
 
 from workings.temporal_difference import (
@@ -23,16 +24,6 @@ from workings.temporal_difference import (
     traces,
 )
 
-F64 = torch.float64
-
-
-def batch(walks: list[plain.Walk], states: int = 5) -> Sequences:
-    """Turn plain walks into a batch."""
-    lengths = torch.tensor([len(path) for path, _ in walks])
-    index = torch.nn.utils.rnn.pad_sequence([torch.tensor(path) for path, _ in walks], batch_first=True)
-    z = torch.tensor([z for _, z in walks], dtype=F64)
-    return Sequences(index, lengths, z, torch.eye(states, dtype=F64))
-
 
 class Crooked(nn.Module):
     """A predictor that is not linear in its weights: tanh and a square."""
@@ -44,10 +35,6 @@ class Crooked(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x @ self.first) + (x @ self.second) ** 2
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
 
 
 # ---- sequences ----
@@ -96,17 +83,6 @@ def test_facts_of_the_random_walk_by_fractions(device: torch.device) -> None:
     transposed = [[matrix[j][i] for j in range(7)] for i in range(7)]
     visits = plain.solve(transposed, [Fraction(int(i == 3)) for i in range(7)])
     assert skewed.visits().tolist() == pytest.approx([float(v) for v in visits], abs=1e-12)
-
-
-def uneven() -> Chain:
-    """Three states, three ends, more than one first state, two features, and a state that may stay where it is."""
-    return Chain(
-        torch.tensor([[0.2, 0.5, 0.0], [0.1, 0.0, 0.6], [0.3, 0.3, 0.1]], dtype=F64),
-        torch.tensor([[0.3, 0.0, 0.0], [0.0, 0.1, 0.2], [0.0, 0.0, 0.3]], dtype=F64),
-        torch.tensor([-1.0, 0.5, 2.0], dtype=F64),
-        torch.tensor([0.5, 0.2, 0.3], dtype=F64),
-        torch.tensor([[1.0, 0.0], [0.5, -1.0], [0.3, 2.0]], dtype=F64),
-    )
 
 
 def test_facts_of_an_uneven_chain_by_adding_up_its_steps() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import td_reference as plain
 import torch
-from test_temporal_difference import F64, batch, draw, uneven
+from td_reference import F64, batch, draw, uneven
 from torch import Tensor
 
 from workings.temporal_difference import (

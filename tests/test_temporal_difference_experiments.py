@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import td_reference as plain
 import torch
-from test_temporal_difference import F64, batch, draw
+from td_reference import F64, batch, draw
 
 from workings.temporal_difference import (
     Sequences,

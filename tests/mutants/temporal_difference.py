@@ -16,7 +16,7 @@ MUTANTS = [
     (C, "return self.solve(self.R @ self.z)\n\n    def var", "return self.R @ self.z\n\n    def var", "one step ahead"),
     (C, "- self.values().square()", "", "a second moment for a variance"),
     (C, "torch.linalg.solve(matrix.T, self.start)", "torch.linalg.solve(matrix, self.start)", "visits transposed"),
-    (C, "2 * self.solve(mean) - mean - mean.square()", "2 * self.solve(mean) - mean.square()", "the variance of lengths"),
+    (C, "2 * self.solve(mean) - mean - mean.square()", "2 * self.solve(mean) - mean.square()", "a variance"),
     (C, "steps = self.x - self.Q @ self.x", "steps = self.x", "the next observation"),
     (C, "self.solve(self.R @ self.z, lam)", "self.solve(self.R @ self.z)", "λ in the mean of b"),
     (C, "[:, None] >= ladder[state]", "[:, None] >= ladder[state] + 0.05", "the odds of steps"),
@@ -52,7 +52,7 @@ MUTANTS = [
     (A, "missing = b - (a @ w0[..., None])[..., 0]", "missing = b", "the start of the limit"),
     (A, "singular = (info != 0) | ~(", "singular = (info != 0) & ~(", "sets that are nearly singular"),
     (A, "decay * target + (1 - decay) * after", "(1 - decay) * target + decay * after", "λ and 1 - λ"),
-    (A, "after = torch.where(on, torch.einsum(\"bkjd,bd->bkj\", w, x), after)", "after = target", "what is passed back"),
+    (A, "after = torch.where(on, torch.einsum(\"bkjd,bd->bkj\", w, x), after)", "after = target", "what goes back"),
     (A, "range(int(lengths[:, i].max()) - 1, -1, -1)", "range(int(lengths[:, i].max()))", "the order of time"),
     (A, ".square().mean(-1).sqrt()", ".square().sum(-1).sqrt()", "the mean over states"),
     # moments
@@ -81,7 +81,7 @@ MUTANTS = [
     (P, "maximize=True", "maximize=False", "away from the target"),
     # experiments
     (X, "off @ np.linalg.solve(covariance + reading**2", "off @ np.linalg.solve(covariance + reading", "the reading"),
-    (X, "np.cov(values[:, TESTED].T)", "np.cov(values[:, TESTED].T) / 100", "the covariance"),
+    (X, "np.cov(values[:, TESTED].T).flatten()", "(np.cov(values[:, TESTED].T) / 100).flatten()", "the covariance"),
     (X, "passed.transpose(1, 2)", "passed.transpose(1, 2).flip(1)", "the order of the rates"),
     (X, "four.amin(-1)", "four.amax(-1)", "the best rate"),
     (X, "w, singular = limit(a, b, 0.5)", "w, singular = limit(a, b, 0.0)", "the start of repeated presentations"),
