@@ -112,7 +112,10 @@ def settled(device: torch.device, start: bool = True, lam: float = 0.4) -> float
 
 @verifies(
     "temporal_difference:least-squares",
-    tex=r"w_\infty = \arg\min_w \sum_s \sum_{t=1}^{m_s} \bigl(z_s - w^\top x_{s,t}\bigr)^2 \qquad (\lambda = 1)",
+    tex=r"""\begin{aligned}
+    w_\infty &= \arg\min_w \sum_s \sum_{t=1}^{m_s} \\
+    &\qquad \bigl(z_s - w^\top x_{s,t}\bigr)^2 \quad (\lambda = 1)
+    \end{aligned}""",
     tolerance=1e-9,
     wrong={"at λ = 0": {"lam": 0.0}, "with each walk counted alike": {"alike": True}},
 )

@@ -78,7 +78,10 @@ def recursion(device: torch.device, lam: float = LAM, plain: bool = False) -> fl
 
 @verifies(
     "temporal_difference:moments",
-    tex=r"S \leftarrow \mathbb{E}\bigl[M S M^\top\bigr], \qquad M = I + \alpha \begin{bmatrix} C \\ 0 \end{bmatrix}",
+    tex=r"""\begin{aligned}
+    S &\leftarrow \mathbb{E}\bigl[M S M^\top\bigr], \\
+    M &= I + \alpha \begin{bmatrix} C \\ 0 \end{bmatrix}
+    \end{aligned}""",
     tolerance=1e-4,
     wrong={"with the mean of M for M": {"mean": True}, "without the start": {"start": 0.0}},
 )
@@ -98,7 +101,10 @@ def second_moments(device: torch.device, mean: bool = False, start: float = 0.5)
 
 @verifies(
     "temporal_difference:moments",
-    tex=r"S \leftarrow \mathbb{E}\bigl[M S M^\top\bigr], \qquad M = I + \alpha \begin{bmatrix} C \\ 0 \end{bmatrix}",
+    tex=r"""\begin{aligned}
+    S &\leftarrow \mathbb{E}\bigl[M S M^\top\bigr], \\
+    M &= I + \alpha \begin{bmatrix} C \\ 0 \end{bmatrix}
+    \end{aligned}""",
     tolerance=1e-3,
     wrong={"with the products of the means": {"mean": True}, "at another λ": {"lam": 0.0}},
     kind="definition",
