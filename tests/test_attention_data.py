@@ -384,6 +384,9 @@ def test_the_memory_takes_the_first_of_equals() -> None:
     assert memory.translate(("c", "d")) == ("3",)
     assert memory.translate(("d", "a")) == ("1",)
     assert memory.translate(("z",)) == memory.translate(()) == ("1",)
+    # both have one word in order, though the second has two in any order
+    memory = TranslationMemory([Message(("a", "x", "y"), ("1",)), Message(("b", "a", "z"), ("2",))])
+    assert memory.translate(("a", "d", "b")) == ("1",)
 
 
 # ---- scores ----
