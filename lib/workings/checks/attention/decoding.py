@@ -47,8 +47,8 @@ def decoder(device: torch.device, start: bool = True, early: bool = False) -> fl
     "attention:readout",
     tex=r"""\begin{aligned}
     \tilde t_i &= U_o s_{i-1} + V_o E y_{i-1} + C_o c_i, \\
-    t_{i,k} &= \max\bigl(\tilde t_{i,2k-1},\, \tilde t_{i,2k}\bigr), \qquad
-    p(y_i \mid y_{<i}, x) \propto \exp\bigl(y_i^\top W_o t_i\bigr)
+    t_{i,k} &= \max\bigl(\tilde t_{i,2k-1},\, \tilde t_{i,2k}\bigr), \\
+    p(y_i \mid y_{<i}, x) &\propto \exp\bigl(y_i^\top W_o t_i\bigr)
     \end{aligned}""",
     tolerance=1e-12,
     wrong={
