@@ -12,12 +12,14 @@ from td_reference import F64, batch, draw
 
 from workings.temporal_difference import (
     Sequences,
+    affine_form,
     controller,
     fallen,
     first_states,
     lambda_errors,
     learn_to_predict,
     play,
+    present,
     push_cart,
     random_walk,
     traces,
@@ -80,6 +82,9 @@ def test_figures_by_loops() -> None:
     assert run.singular.tolist() == missing
     assert any(missing)
     assert not all(missing)
+    settled = present(*affine_form(walks[5], 0.3), 0.05, 0.5, 4000)  # a state that is never visited keeps its one half
+    assert missing[5]
+    assert run.settled[3, 5].item() == pytest.approx(error(settled.tolist()), abs=1e-9)
 
 
 def test_what_was_published() -> None:
