@@ -24,7 +24,10 @@ def _log_probabilities(ours: Translator, device: torch.device) -> Tensor:
 
 @verifies(
     "attention:decoder",
-    tex=r"s_i = f(s_{i-1}, y_{i-1}, c_i), \qquad s_0 = \tanh\bigl(W_s \overleftarrow h_1\bigr)",
+    tex=r"""\begin{aligned}
+    s_i &= f(s_{i-1}, y_{i-1}, c_i), \\
+    s_0 &= \tanh\bigl(W_s \overleftarrow h_1\bigr)
+    \end{aligned}""",
     tolerance=1e-12,
     wrong={"from a state of zeros": {"start": False}, "with the context of the word before": {"early": True}},
 )

@@ -39,7 +39,8 @@ def recurrence(device: torch.device, start: float = 0.0, late: bool = False) -> 
 @verifies(
     "attention:unit",
     tex=r"""\begin{aligned}
-    r &= \sigma(W_r x + U_r h), \qquad z = \sigma(W_z x + U_z h), \\
+    r &= \sigma(W_r x + U_r h), \\
+    z &= \sigma(W_z x + U_z h), \\
     \tilde h &= \tanh\bigl(W x + U (r \circ h)\bigr), \\
     f(x, h) &= (1 - z) \circ h + z \circ \tilde h
     \end{aligned}""",
