@@ -189,8 +189,8 @@ def _example(message: Message, answers: dict[str, list[str]]) -> dict[str, str]:
     }
 
 
-# figure 2 of Bahdanau et al. (2014), read off by eye to half a point: BLEU by length of sentence, of networks trained to
-# 30 ("short") and to 50 words ("long")
+# figure 2 of Bahdanau et al. (2014), read off by eye to half a point: BLEU by length of sentence, of networks that were
+# trained to 30 ("short") and to 50 words ("long")
 PAPER_LENGTHS = [10, 20, 30, 40, 50, 59]
 PAPER_BLEU = {
     ("attention", "long"): [24.7, 26.9, 27.5, 26.8, 26.2, 26.4],
