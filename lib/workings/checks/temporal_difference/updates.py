@@ -205,7 +205,10 @@ def backward(device: torch.device, lam: float = 0.3, forwards: bool = False) -> 
 
 @verifies(
     "temporal_difference:rewards",
-    tex=r"\delta_t = r_t + \gamma\,P_{t+1} - P_t, \qquad e_t = \gamma\lambda\,e_{t-1} + \nabla_w P_t",
+    tex=r"""\begin{aligned}
+    \delta_t &= r_t + \gamma\,P_{t+1} - P_t, \\
+    e_t &= \gamma\lambda\,e_{t-1} + \nabla_w P_t
+    \end{aligned}""",
     tolerance=1e-12,
     wrong={"with a trace that is not discounted": {"fade": 1.0}, "with a reward too early": {"early": True}},
 )
