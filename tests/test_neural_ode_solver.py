@@ -59,7 +59,7 @@ def trees(tableau: Tableau, b: np.ndarray) -> list[tuple[int, float, float]]:
 def test_order_conditions_hold_up_to_the_order_and_not_beyond(name: str) -> None:
     tableau = METHODS[name]
     conditions = trees(tableau, np.array([float(v) for v in tableau.b]))
-    assert all(abs(has - exact) < 2e-15 for order, has, exact in conditions if order <= tableau.order)
+    assert all(abs(has - exact) < 5e-15 for order, has, exact in conditions if order <= tableau.order)
     assert tableau.order == 5 or any(abs(has - exact) > 1e-3 for k, has, exact in conditions if k == tableau.order + 1)
     sums = [sum(float(v) for v in row) for row in tableau.a]
     assert sums == pytest.approx([float(v) for v in tableau.c], abs=1e-14)
@@ -70,7 +70,7 @@ def test_embedded_weights_are_one_order_lower(name: str) -> None:
     tableau = METHODS[name]
     lower = np.array([float(v) for v in tableau.b]) - np.array([float(v) for v in tableau.b_error])
     conditions = trees(tableau, lower)
-    assert all(abs(has - exact) < 2e-15 for order, has, exact in conditions if order < tableau.order)
+    assert all(abs(has - exact) < 5e-15 for order, has, exact in conditions if order < tableau.order)
     assert any(abs(has - exact) > 1e-5 for order, has, exact in conditions if order == tableau.order)
 
 

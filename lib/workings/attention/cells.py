@@ -112,9 +112,16 @@ class GatedRNN(nn.Module):
 
 
 def recurrence(unit: str, inputs: int, hidden: int) -> nn.Module:
-    """Return the recurrent layer of a ``unit`` of `UNITS`; for "torch" it is ``torch.nn.GRU`` itself.
+    """Return the recurrent layer of a unit; for "torch" it is ``torch.nn.GRU`` itself.
 
-    Raises ``ValueError`` for another unit.
+    Args:
+        unit: a key of `UNITS`.
+        inputs: size of an input.
+        hidden: n, the size of a state.
+
+    Raises:
+        ValueError: for another unit.
+
     """
     if unit not in UNITS:
         raise ValueError(f"unit is {unit!r}; it can be {' or '.join(map(repr, UNITS))}")
@@ -133,6 +140,9 @@ def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     Args:
         x: (B, T, ...).
         lengths: of the sequences, (B,).
+
+    Returns:
+        A tensor of the shape of x.
 
     >>> reverse(torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([3, 2])).tolist()
     [[3, 2, 1], [5, 4, 0]]

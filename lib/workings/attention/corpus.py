@@ -28,7 +28,9 @@ class Message(NamedTuple):
 
 
 def tokenize(text: str) -> tuple[str, ...]:
-    """Split lower-cased text into words, placeholders, tags and signs.
+    """Split text into words, placeholders, tags and signs.
+
+    Returns them in lower case.
 
     >>> tokenize("Supprimer l'image %(title)s ?")
     ('supprimer', "l'", 'image', '%(title)s', '?')
@@ -39,6 +41,8 @@ def tokenize(text: str) -> tuple[str, ...]:
 
 def number_slots(pair: Message) -> Message:
     """Replace placeholders and tags by ⟨1⟩, ⟨2⟩ ... in the order of the source: their names are not language.
+
+    Returns the message so changed.
 
     >>> number_slots(Message(("%(n)d", "of", "%(all)d"), ("%(n)d", "sur", "%(all)d")))
     Message(source=('⟨1⟩', 'of', '⟨2⟩'), target=('⟨1⟩', 'sur', '⟨2⟩'))
@@ -58,6 +62,9 @@ def messages(packages: Sequence[str] = PACKAGES, language: str = "fr", longest: 
         packages: names of installed packages.
         language: the folder of the translations.
         longest: the most words, placeholders and signs that a message may have, in either language.
+
+    Returns:
+        The messages.
 
     Raises:
         ModuleNotFoundError: naming the package that is not installed.

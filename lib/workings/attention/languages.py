@@ -78,6 +78,9 @@ def draw_pairs(
         n: how many pairs.
         generator: a CPU generator; torch's default if None.
 
+    Returns:
+        The pairs, with their alignments.
+
     Raises:
         ValueError: for another language, or a length that is not positive.
 
@@ -94,9 +97,18 @@ def draw_pairs(
 
 
 def translate_words(source: list[str], language: str) -> Pair:
-    """Translate a sentence of the small English by the rules of ``language``.
+    """Translate a sentence of the small English by rules.
 
-    Raises ``ValueError`` for another language, and for a word or a noun phrase that the grammar does not have.
+    Args:
+        source: its words.
+        language: one of `LANGUAGES`.
+
+    Returns:
+        The sentence, its translation, and which word was made from which.
+
+    Raises:
+        ValueError: for another language, and for a word or a noun phrase that the grammar does not have.
+
     """
     _known(language)
     places = _order(source, swap=language in ("swap", "mixture"))

@@ -121,9 +121,17 @@ def _collect(steps: list[tuple[Tensor, Tensor, Tensor, Tensor]], normalize: bool
 def translate(
     model: Translator, source: Tensor, width: int = 5, *, normalize: bool = False, at_once: int = 64
 ) -> list[tuple[int, ...]]:
-    """Return the best translation of each sentence (B, S), as numbers without EOS; ``at_once`` of them at a time.
+    """Return the best translation of each sentence, as numbers without EOS.
 
     A sentence whose hypotheses are all excluded gets the empty translation.
+
+    Args:
+        model: in evaluation mode.
+        source: padded sentences (B, S).
+        width: of the beam.
+        normalize: whether the score for each word decides, as in `beam_search`.
+        at_once: how many sentences are searched together.
+
     """
     found: list[tuple[int, ...]] = []
     for part in source.split(at_once):

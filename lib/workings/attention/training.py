@@ -35,6 +35,9 @@ def batches(
         device: where the batches shall be.
         generator: a CPU generator for the order; torch's default if None.
 
+    Returns:
+        An iterator of sources (B, S) and targets (B, T), padded.
+
     """
     while True:
         pairs = draw()

@@ -61,7 +61,13 @@ class Vocabulary:
 def pad(sentences: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Tensor:
     """Return sentences of numbers as one batch (B, S), with PAD after each.
 
-    Raises ``ValueError`` for no sentences.
+    Args:
+        sentences: lists of numbers, each of one at least.
+        device: where the batch shall be.
+
+    Raises:
+        ValueError: for no sentences.
+
     """
     if not sentences:
         raise ValueError("sentences is empty: there is nothing to pad")
@@ -81,6 +87,9 @@ def buckets(
         batch: sentences a batch; the last one may have fewer.
         window: batches that are sorted together.
         generator: a CPU generator; torch's default if None.
+
+    Returns:
+        An iterator of lists of indices.
 
     Raises:
         ValueError: for a ``batch`` or ``window`` that is not positive.

@@ -91,7 +91,17 @@ def one_pass(a: Tensor, b: Tensor, alpha: float | Tensor, start: Tensor | float 
 def present(a: Tensor, b: Tensor, alpha: float, start: Tensor | float = 0.0, times: int = 1) -> Tensor:
     """Present a whole set ``times`` times, changing the weights after each time by the sum over its sequences.
 
-    Arguments as in `one_pass`, with one rate. Returns the weights (..., d). For a small rate they tend to `limit`.
+    For a small rate the weights tend to `limit`.
+
+    Args:
+        a: as in `one_pass`, of a set of sequences.
+        b: as in `one_pass`.
+        alpha: the learning rate.
+        start: the first weights (..., d), or one number for all.
+        times: how often the set is presented.
+
+    Returns:
+        The weights (..., d).
 
     """
     _square(a, b)

@@ -94,7 +94,14 @@ def mean_square_error(
 ) -> Tensor:
     """Return the exact expectation of the squared error, averaged over states, after ``count`` sequences.
 
-    Arguments as in `weight_moments`. Its root is more than the mean of `rms_error` (temporal_difference:jensen).
+    Its root is more than the mean of `rms_error` (temporal_difference:jensen).
+
+    Args:
+        chain: where the walks come from.
+        lam: λ.
+        alpha: the learning rate, a number or any shape J.
+        count: number of sequences.
+        start: the first weights, which broadcast to (d,).
 
     >>> from workings.temporal_difference.chains import random_walk
     >>> round(mean_square_error(random_walk(), 0.3, 0.0, 10, start=0.5).item(), 6)  # nothing learned: 1/18

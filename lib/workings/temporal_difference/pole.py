@@ -69,7 +69,16 @@ def play(start: Tensor, longest: int, generator: torch.Generator | None = None) 
 
 
 def first_states(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draw states (count, 4) of poles that stand, some of them hardly; on the CPU."""
+    """Draw states of poles that stand, some of them hardly.
+
+    Args:
+        count: how many.
+        generator: where they are drawn; torch's default on the CPU if None.
+
+    Returns:
+        States (count, 4), on the CPU.
+
+    """
     home = torch.device("cpu") if generator is None else generator.device
     return ((2 * torch.rand(count, 4, generator=generator, device=home) - 1).cpu()) * torch.tensor(SPREAD)
 
@@ -77,7 +86,16 @@ def first_states(count: int, generator: torch.Generator | None = None) -> Tensor
 def true_values(
     state: Tensor, gamma: float, tries: int, longest: int = 300, generator: torch.Generator | None = None
 ) -> Tensor:
-    r"""Return the mean of :math:`1 - \gamma^T` from states (n, 4), with T the steps until the pole falls, (n,)."""
+    r"""Return the mean of :math:`1 - \gamma^T`, with T the steps until the pole falls, (n,).
+
+    Args:
+        state: states from which poles fall, (n, 4).
+        gamma: the discount γ.
+        tries: falls from each state.
+        longest: steps after which one stops to wait.
+        generator: as in `play`; torch's default if None.
+
+    """
     _, standing = play(state.expand(tries, *state.shape), longest, generator)
     return (1 - gamma ** standing[:-1].sum(0).double()).mean(0)
 

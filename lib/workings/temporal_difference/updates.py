@@ -58,6 +58,10 @@ def supervised_increments(p: Tensor, slopes: Tensor, z: Tensor | float) -> Tenso
 def traces(slopes: Tensor, lam: float | Tensor) -> Tensor:
     r"""Return :math:`e_t = \lambda e_{t-1} + \nabla_w P_t` (temporal_difference:trace), (..., m, d).
 
+    Args:
+        slopes: of the predictions, (..., m, d).
+        lam: λ, a number or what broadcasts to (..., d).
+
     >>> traces(torch.ones(3, 1), 0.5)[:, 0].tolist()
     [1.0, 1.5, 1.75]
 
