@@ -52,7 +52,10 @@ MUTANTS = [
     (M, "torch.cat((states, reverse(backward", "torch.cat((reverse(backward", "no forward direction"),
     (M, "return states * inside[..., None]", "return states", "states at padding"),
     # attention
-    (M, "query[:, :, None]).tanh_()", "query[:, :, None])", "no tanh in the energies"),
+    (M, "alpha=2).sigmoid_()", "alpha=2)", "no tanh in the energies"),
+    (M, "torch.add(2 * query", "torch.add(query", "half of W_a s in the tanh"),
+    (M, "memory.keys[:, None], alpha=2", "memory.keys[:, None], alpha=1", "half of U_a h in the tanh"),
+    (M, "(2 * self.energy.weight[0])", "self.energy.weight[0]", "a sigmoid where the tanh belongs"),
     (M, "torch.softmax(energies, -1)", "torch.softmax(energies, 1)", "softmax over the target"),
     (M, "torch.softmax(energies, -1)", "torch.sigmoid(energies)", "weights that sum to anything"),
     (M, " + memory.padding[:, None]", "", "padding is attended to"),

@@ -150,4 +150,4 @@ def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     """
     t = torch.arange(x.shape[1], device=x.device)
     index = torch.where(t < lengths[:, None], lengths[:, None] - 1 - t, t)
-    return x[torch.arange(len(x), device=x.device)[:, None], index]
+    return x.gather(1, index.view(*index.shape, *[1] * (x.dim() - 2)).expand_as(x))
