@@ -278,3 +278,11 @@ def test_a_search_leaves_no_graph_and_the_model_alone() -> None:
 def test_bad_input(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         beam_search(translator(0), pad(SOURCES), **options)
+
+
+def test_a_model_without_probabilities_is_an_error_and_not_an_empty_answer() -> None:
+    model = translator(0)
+    with torch.no_grad():
+        model.words.bias[EOS + 3] = torch.nan
+    with pytest.raises(ValueError, match="NaN, for word 1: are its weights finite"):
+        beam_search(model, pad(SOURCES))

@@ -113,6 +113,7 @@ MUTANTS = [
     (M, "self.words(self.dropout(t", "self.words((t", "no dropout of the readout"),
     (M, "self.dropout(self.source(source))", "self.source(source)", "no dropout of the source"),
     # beam search
+    (B, "if bool(logp.isnan().any()):", "if False:", "NaN is searched"),
     (
         B,
         "scores = scores.masked_fill(ended | stopped, -torch.inf)",

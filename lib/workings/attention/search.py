@@ -62,7 +62,8 @@ def beam_search(
         For each sentence its hypotheses, best first.
 
     Raises:
-        ValueError: for a ``width`` or ``longest`` that is not positive, or when EOS is excluded.
+        ValueError: for a ``width`` or ``longest`` that is not positive, when EOS is excluded, or for a model whose
+            probabilities are NaN.
 
     """
     if width < 1:
@@ -84,6 +85,8 @@ def beam_search(
     for length in range(1, int(limits.max()) + 1):
         logits, s, _ = model.step(words, s, memory)
         logp = torch.log_softmax(logits, -1)
+        if bool(logp.isnan().any()):
+            raise ValueError(f"model has no probabilities, but NaN, for word {length}: are its weights finite?")
         logp[..., (PAD, *exclude)] = -torch.inf
         total = (scores[..., None] + logp).flatten(1)
         scores, best = total.topk(width, 1)  # sorted
