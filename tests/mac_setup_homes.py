@@ -1,0 +1,127 @@
+"""What the tests of `mac_setup` share: sandboxes, a pretended Mac, and zsh as the judge of what a start-up file says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workings import mac_setup
+from workings.checks.mac_setup.sandbox import Sandbox, lacks
+from workings.mac_setup import Machine
+
+SCRIPT = Path(mac_setup.__file__ or "")
+
+
+def need_zsh() -> None:
+    """Skip where there is no zsh; under CI its absence is an error."""
+    if missing := lacks():
+        say = f"the tests of start-up files need {missing}: apt-get install {missing.replace(',', '')}"
+        if os.environ.get("CI"):
+            raise RuntimeError(say)
+        pytest.skip(say)
+
+
+def zsh_lists(folder: Path, texts: Sequence[str]) -> list[list[str]]:
+    """Return what `plugins` holds after zsh has read each text, up to where oh-my-zsh would be loaded."""
+    for i, text in enumerate(texts):
+        (folder / f"{i:04d}.zsh").write_bytes(text.encode("utf-8", "surrogateescape"))
+    loop = 'for f in *.zsh; do (plugins=(); . ./$f; print -rn -- "${(pj:\\t:)plugins}"); print; done'
+    env = {"HOME": str(folder), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "MAC": "1"}
+    done = subprocess.run(["zsh", "-fc", loop], cwd=folder, env=env, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    lists = [line.split("\t") if line else [] for line in done.stdout.split("\n")[:-1]]
+    assert len(lists) == len(texts)
+    return lists
+
+
+class Answers:
+    """Answers to questions, which are kept: yes to all, or as told by a word in the question or what it is about."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers, self.asked = list(answers), list[str]()
+
+    def __call__(self, question: str) -> str:
+        self.asked.append(question)
+        return self.answers.pop(0) if self.answers else "y"
+
+
+BREW_SCRIPT = '#!/bin/sh\n# installs Homebrew\nprintf "#!/bin/sh\\n" > "$BIN/brew"\n'
+FAKES = {  # each writes down how it was called; files in $STATE say what has happened so far
+    "xcode-select": """[ "$1" = -p ] && { [ -e "$STATE/tools" ] && exit 0; exit 2; }
+touch "$STATE/window"; [ -e "$STATE/slow" ] || touch "$STATE/tools"
+""",
+    "brew": """[ "$1" = list ] && { [ -e "$STATE/brewed-$3" ] && exit 0; exit 1; }
+[ "$1" = install ] && { touch "$STATE/brewed-$2"; [ "$2" = git ] || { printf '#!/bin/sh\\n' > "$BIN/$2"; chmod +x "$BIN/$2"; }; }
+exit 0
+""",
+    "curl": """for last; do :; done
+while [ $# -gt 0 ]; do [ "$1" = --output ] && out="$2"; shift; done
+[ -e "$STATE/curl-fails" ] && { echo "curl: (22) 404" >&2; exit 22; }
+[ -e "$STATE/curl-half" ] && { head -c 20 "$STATE/script" > "$out"; echo "curl: (18) closed" >&2; exit 18; }
+[ -e "$STATE/curl-empty" ] && { : > "$out"; exit 0; }
+[ -e "$STATE/curl-page" ] && { echo "<html>404</html>" > "$out"; exit 0; }
+case "$last" in *Miniforge3*) cp "$STATE/conda-script" "$out";; *) cp "$STATE/brew-script" "$out";; esac
+""",
+    "chsh": """touch "$STATE/chsh"
+""",
+}
+SCRIPTS = {
+    "brew-script": """#!/bin/bash
+# a fake installer of Homebrew
+cp "$STATE/brew" "$BIN/brew"; chmod +x "$BIN/brew"
+""",
+    "conda-script": """#!/bin/sh
+# a fake installer of Miniforge: -b -p FOLDER
+mkdir -p "$3/bin"; printf '#!/bin/sh\\necho "conda 1"\\n' > "$3/bin/conda"; chmod +x "$3/bin/conda"
+""",
+}
+
+
+class Fakes:
+    """A sandbox with fake commands of a Mac, and what was asked of them."""
+
+    def __init__(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.box, self.state = box, box.root / "state"
+        self.state.mkdir()
+        for name, text in FAKES.items():
+            head = f'#!/bin/sh\necho "{name} $*" >> "{self.state}/calls"\nSTATE="{self.state}" BIN="{box.bin}"\n'
+            box.command(name, head + text)
+        (box.bin / "brew").rename(self.state / "brew")  # until it is installed
+        for name, text in SCRIPTS.items():
+            (self.state / name).write_text(text, encoding="utf-8")
+        (self.state / "script").write_text(SCRIPTS["brew-script"], encoding="utf-8")
+        monkeypatch.setenv("STATE", str(self.state))
+        monkeypatch.setenv("BIN", str(box.bin))
+        monkeypatch.delenv("ZDOTDIR", raising=False)
+        monkeypatch.setattr(
+            Machine, "login_shell", lambda machine: "/bin/zsh" if (self.state / "chsh").exists() else "/bin/bash"
+        )
+
+    def say(self, *states: str) -> None:
+        for state in states:
+            (self.state / state).touch()
+
+    def unsay(self, state: str) -> None:
+        (self.state / state).unlink()
+
+    @property
+    def calls(self) -> list[str]:
+        there = self.state / "calls"
+        return there.read_text(encoding="utf-8").splitlines() if there.exists() else []
+
+    def mac(self, **fields: Any) -> Machine:
+        """Return the sandbox's home on a Mac with Apple Silicon, as its owner's own."""
+        return self.box.machine(**{"system": "Darwin", "arch": "arm64", "apart": False, **fields})
+
+
+def sandbox() -> Iterator[Sandbox]:
+    """Yield a sandbox with repositories and remove it."""
+    need_zsh()
+    box = Sandbox()
+    yield box
+    box.close()
