@@ -203,7 +203,7 @@ def chains(
 def brain(seed: int, device: torch.device, n: int, d: float, k: int, link: bool) -> dict[str, Any]:
     """Join two items in a brain of n neurons, link them to a third if asked; sizes, seconds and memory.
 
-    Seconds are those of one core where that fires, and of the clock on a GPU. ``megabytes`` is the peak that torch holds
+    Seconds are those of a core where that fires, and of the clock on a GPU. ``megabytes`` is the peak that torch holds
     on a GPU, else the growth of the process since the graph was made.
     """
     clock = perf_counter if device.type == "cuda" else process_time
@@ -272,7 +272,11 @@ RECORDED: dict[str, dict[str, Any]] = {
     "mouse": {
         "run": brain,
         "seeds": range(2),
-        "profiles": {"quick": {**MOUSE, "k": 4, "link": False}, "default": {**MOUSE, "k": 16, "link": True}},
+        "profiles": {
+            "quick": {**MOUSE, "k": 4, "link": False},
+            "default": {**MOUSE, "k": 16, "link": True},
+            "full": {**MOUSE, "k": 16, "link": True},
+        },
     },
     "human": {
         "run": brain,
