@@ -1,42 +1,15 @@
-"""What the tests of `mac_setup` share: sandboxes, a pretended Mac, and zsh as the judge of what a start-up file says."""
+"""Sandboxes for the tests of `mac_setup`, and a pretended Mac. (The sandbox stands on `workings.book`.)"""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from zsh_judge import need_zsh
 
-from workings import mac_setup
-from workings.checks.mac_setup.sandbox import Sandbox, lacks
+from workings.checks.mac_setup.sandbox import Sandbox
 from workings.mac_setup import Machine
-
-SCRIPT = Path(mac_setup.__file__ or "")
-
-
-def need_zsh() -> None:
-    """Skip where there is no zsh; under CI its absence is an error."""
-    if missing := lacks():
-        say = f"the tests of start-up files need {missing}: apt-get install {missing.replace(',', '')}"
-        if os.environ.get("CI"):
-            raise RuntimeError(say)
-        pytest.skip(say)
-
-
-def zsh_lists(folder: Path, texts: Sequence[str]) -> list[list[str]]:
-    """Return what `plugins` holds after zsh has read each text, up to where oh-my-zsh would be loaded."""
-    for i, text in enumerate(texts):
-        (folder / f"{i:04d}.zsh").write_bytes(text.encode("utf-8", "surrogateescape"))
-    loop = 'for f in *.zsh; do (plugins=(); . ./$f; print -rn -- "${(pj:\\t:)plugins}"); print; done'
-    env = {"HOME": str(folder), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "MAC": "1"}
-    done = subprocess.run(["zsh", "-fc", loop], cwd=folder, env=env, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    lists = [line.split("\t") if line else [] for line in done.stdout.split("\n")[:-1]]
-    assert len(lists) == len(texts)
-    return lists
 
 
 class Answers:
@@ -50,13 +23,13 @@ class Answers:
         return self.answers.pop(0) if self.answers else "y"
 
 
-BREW_SCRIPT = '#!/bin/sh\n# installs Homebrew\nprintf "#!/bin/sh\\n" > "$BIN/brew"\n'
 FAKES = {  # each writes down how it was called; files in $STATE say what has happened so far
     "xcode-select": """[ "$1" = -p ] && { [ -e "$STATE/tools" ] && exit 0; exit 2; }
 touch "$STATE/window"; [ -e "$STATE/slow" ] || touch "$STATE/tools"
 """,
     "brew": """[ "$1" = list ] && { [ -e "$STATE/brewed-$3" ] && exit 0; exit 1; }
-[ "$1" = install ] && { touch "$STATE/brewed-$2"; [ "$2" = git ] || { printf '#!/bin/sh\\n' > "$BIN/$2"; chmod +x "$BIN/$2"; }; }
+[ "$1" = install ] && touch "$STATE/brewed-$2"
+[ "$2" = autojump ] && { printf '#!/bin/sh\\n' > "$BIN/$2"; chmod +x "$BIN/$2"; }
 exit 0
 """,
     "curl": """for last; do :; done
@@ -75,9 +48,12 @@ SCRIPTS = {
 # a fake installer of Homebrew
 cp "$STATE/brew" "$BIN/brew"; chmod +x "$BIN/brew"
 """,
+    "conda": """#!/bin/sh
+[ "$1" = shell.zsh ] && echo 'conda() { echo conda 1; }' || echo conda 1
+""",
     "conda-script": """#!/bin/sh
 # a fake installer of Miniforge: -b -p FOLDER
-mkdir -p "$3/bin"; printf '#!/bin/sh\\necho "conda 1"\\n' > "$3/bin/conda"; chmod +x "$3/bin/conda"
+mkdir -p "$3/bin"; cp "$STATE/conda" "$3/bin/conda"; chmod +x "$3/bin/conda"
 """,
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mac_setup_homes import need_zsh, zsh_lists
+from zsh_judge import need_zsh, zsh_lists
 
 from workings import mac_setup
 from workings.mac_setup import (
@@ -52,7 +52,7 @@ EDITS: dict[str, Callable[[str], str]] = {
         (f"plugins=({LAST} git {LAST})\n", f"plugins=(git macos {LAST})\n"),
         ("plugins=(\n  git\n)\n", f"plugins=(\n  git\n  macos\n  {LAST}\n)\n"),
         ("plugins=(\n\tgit)\n", f"plugins=(\n\tgit\n\tmacos\n\t{LAST})\n"),
-        ("plugins=(git\n         vi-mode\n)\n", f"plugins=(git\n         vi-mode\n         macos\n         {LAST}\n)\n"),
+        ("plugins=(git\n      vi-mode\n)\n", f"plugins=(git\n      vi-mode\n      macos\n      {LAST}\n)\n"),
         ("plugins=(git # :)\n)\n", f"plugins=(git # :)\n  macos\n  {LAST}\n)\n"),
         ("plugins=(\n)\n", f"plugins=(\n  macos\n  git\n  {LAST}\n)\n"),
         ("plugins=(\n  # none yet\n)\n", f"plugins=(\n  # none yet\n  macos\n  git\n  {LAST}\n)\n"),
@@ -69,11 +69,12 @@ EDITS: dict[str, Callable[[str], str]] = {
         ("plugins=($mine git)\n", f"plugins=($mine git macos {LAST})\n"),
         ("plugins=($(echo a) ${x:-b} `echo c` git)\n", f"plugins=($(echo a) ${{x:-b}} `echo c` git macos {LAST})\n"),
         ("# plugins=(a)\nplugins=(git)\n", f"# plugins=(a)\nplugins=(git macos {LAST})\n"),
-        ("my-plugins=(a)\nzplugins=(b)\n$plugins=(c)\n", f"my-plugins=(a)\nzplugins=(b)\n$plugins=(c)\nplugins=(macos git {LAST})\n"),
+        ("a-plugins=(a)\nzplugins=(b)\n$plugins=(c)\n",
+         f"a-plugins=(a)\nzplugins=(b)\n$plugins=(c)\nplugins=(macos git {LAST})\n"),
         ("", f"plugins=(macos git {LAST})\n"),
         (f"{SOURCE}\n", f"plugins=(macos git {LAST})\n{SOURCE}\n"),
         (f"a\n{SOURCE}\nplugins=(git)\n", f"a\nplugins=(macos git {LAST})\n{SOURCE}\nplugins=(git)\n"),
-        (f"plugins=(git)\n[[ -f x ]] && . ~/.oh-my-zsh/oh-my-zsh.sh\nplugins=(a)\n",
+        ("plugins=(git)\n[[ -f x ]] && . ~/.oh-my-zsh/oh-my-zsh.sh\nplugins=(a)\n",
          f"plugins=(git macos {LAST})\n[[ -f x ]] && . ~/.oh-my-zsh/oh-my-zsh.sh\nplugins=(a)\n"),
         (f"# {SOURCE}\nplugins=(git)\n", f"# {SOURCE}\nplugins=(git macos {LAST})\n"),
         (f"plugins=(git)\n[[ -n $MAC ]] && plugins+=(macos)\n{SOURCE}\n",
@@ -115,7 +116,9 @@ def test_a_list_that_needs_nothing_is_let_be_even_where_a_condition_adds_to_it()
         ([], [], []),
     ],
 )
-def test_lists_are_merged_in_the_order_in_which_they_work(have: list[str], wanted: list[str], merged: list[str]) -> None:
+def test_lists_are_merged_in_the_order_in_which_they_work(
+    have: list[str], wanted: list[str], merged: list[str]
+) -> None:
     assert merge_plugins(have, wanted) == merged
 
 
@@ -273,7 +276,7 @@ def test_the_conda_block_is_valid_and_survives_a_folder_with_a_space(tmp_path: P
     conda.write_text("#!/bin/sh\necho 'plugins=(hooked '$*')'\n", encoding="utf-8")
     conda.chmod(0o755)
     hooked = add_conda("A=1\n", str(conda.parents[1]))
-    absent = add_conda("A=1\n", str(tmp_path / "none")) + 'plugins=(${(s.:.)PATH})\nplugins=($plugins[1])\n'
+    absent = add_conda("A=1\n", str(tmp_path / "none")) + "plugins=(${(s.:.)PATH})\nplugins=($plugins[1])\n"
     assert zsh_lists(tmp_path, [hooked, absent]) == [["hooked", "shell.zsh", "hook"], [str(tmp_path / "none/bin")]]
     other = "# >>> conda initialize >>>\nmine\n# <<< conda initialize <<<\n"
     assert add_conda(other, "/opt/conda") == other

@@ -152,10 +152,15 @@ def test_the_examples_in_the_readme_run() -> None:
 def test_a_module_has_a_docstring_and_a_handy_size(module: str) -> None:
     loaded = importlib.import_module(module)
     assert loaded.__doc__
-    assert len(inspect.getsource(loaded).splitlines()) <= 450
+    alone = module == "workings.mac_setup"  # a fresh Mac downloads this one file
+    assert len(inspect.getsource(loaded).splitlines()) <= (850 if alone else 450)
 
 
-COMMANDS = [name for name in MODULES if "__main__" in inspect.getsource(importlib.import_module(name))]
+COMMANDS = [
+    name
+    for name in MODULES
+    if is_in(name, "workings.book") and "__main__" in inspect.getsource(importlib.import_module(name))
+]
 
 
 @pytest.mark.parametrize("command", sorted({*COMMANDS} - {"workings.book.colab"}))  # which takes none

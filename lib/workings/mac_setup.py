@@ -173,7 +173,7 @@ def _gap(text: str, literal: _Literal, beside: _Token | None) -> str:
 
 
 def _with_its_space(text: str, token: _Token) -> tuple[int, int]:
-    """Return where a word stands with the space before it, or after it if it is the first, or with a line of its own."""
+    """Return where a word stands with the space before it, after it if it comes first, or with a line of its own."""
     start, end = len(text[: token.start].rstrip(" \t")), len(text) - len(text[token.end :].lstrip(" \t"))
     if text[start - 1] not in "(\n":
         return start, token.end
@@ -670,7 +670,7 @@ def _look(step: Step, machine: Machine, met: set[str], chosen: Callable[[str], b
     try:
         pending = step.pending(machine)
     except SetupError as error:
-        return Planned(step, "by hand", str(error))
+        return Planned(step, "not here", why) if (why := step.lacks(machine)) else Planned(step, "by hand", str(error))
     if not pending:
         return Planned(step, "done")
     if not chosen(step.name):
@@ -728,9 +728,9 @@ def describe(machine: Machine, planned: Sequence[Planned]) -> Iterator[str]:
 
 
 def apply(machine: Machine, only: Iterable[str] = (), skip: Iterable[str] = (), ask: Ask = input) -> list[str]:
-    """Carry out what `plan` finds, asking before each step; return the steps that were begun and are not done.
+    """Carry out what `plan` finds, asking before each step; what fails stops only the steps that need it.
 
-    What fails stops only the steps that need it. Raises ``ValueError`` for a step that there is not.
+    Returns the names of the steps that were begun and are not done. Raises ``ValueError`` for a step that there is not.
 
     Args:
         machine: where.

@@ -1,4 +1,4 @@
-"""A throw-away home without a network, where commands can be run and looked at, and stand-ins for what they would fetch.
+"""A throw-away home without a network, where commands can be run and looked at, and stand-ins for what they fetch.
 
 The stand-ins are a few lines each, written for this book. They do what matters here as the real ones do: oh-my-zsh
 complains of plugins that it does not find, and its installer moves a ``.zshrc`` away and writes a new one.
@@ -113,8 +113,9 @@ class Sandbox:
 
     def run(self, command: str, shell: str = "bash") -> subprocess.CompletedProcess[str]:
         """Run a line of a shell in the home, as if it had been typed or pasted there."""
+        typed = [shell, "-c", command]
         return subprocess.run(
-            [shell, "-c", command], cwd=self.home, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            typed, cwd=self.home, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
 
     def start(self, command: str = ":") -> subprocess.CompletedProcess[str]:
@@ -135,8 +136,9 @@ class Sandbox:
 
     def machine(self, **fields: object) -> Machine:
         """Return this home as a machine for `workings.mac_setup`."""
-        given = {"system": "Linux", "arch": "x86_64", "apart": True, "name": "Ada Lovelace", "email": "ada@example.org"}
-        return Machine(self.home, path=self.env["PATH"], **{**given, **fields})  # type: ignore[arg-type]
+        given = {"path": self.env["PATH"], "system": "Linux", "arch": "x86_64", "apart": True}
+        who = {"name": "Ada Lovelace", "email": "ada@example.org"}
+        return Machine(self.home, **{**given, **who, **fields})  # type: ignore[arg-type]
 
 
 def _quoted(text: str) -> str:
@@ -148,6 +150,6 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int, bytes]]:
     found = {}
     for path in sorted(folder.rglob("*")):
         kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"
-        content = os.fsencode(os.readlink(path)) if kind == "link" else path.read_bytes() if kind == "file" else b""
+        content = os.fsencode(path.readlink()) if kind == "link" else path.read_bytes() if kind == "file" else b""
         found[str(path.relative_to(folder))] = (kind, path.lstat().st_mode, content)
     return found
