@@ -290,6 +290,13 @@ def test_memory_that_was_there_before_is_not_counted() -> None:
     assert report(step, 8).live == [0] * 8
 
 
+def test_tensors_made_from_numbers_are_counted() -> None:
+    def step() -> None:
+        KEPT.extend((torch.tensor([1.0, 2.0]), torch.as_tensor([1]), torch.zeros(2).to(torch.float64)))
+
+    assert report(step, 8).bytes == [(8 + 8 + 16) * n for n in range(1, 9)]
+
+
 def test_tensors_without_memory_of_their_own_do_no_harm() -> None:
     def step() -> None:
         KEPT.append(torch.ones(3, 3).to_sparse())

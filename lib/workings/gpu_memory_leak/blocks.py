@@ -82,8 +82,11 @@ class Blocks(TorchDispatchMode):
         """Run an operation, and look at what it returns."""
         out = func(*args, **(kwargs or {}))
         made = [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)]
-        if made:
-            given = {s for t in tree_flatten((args, kwargs))[0] if isinstance(t, Tensor) and (s := address(t))}
+        if made:  # torch.tensor makes its memory before it calls lift_fresh
+            fresh = func is torch.ops.aten.lift_fresh.default
+            given = {
+                s for t in tree_flatten((args, kwargs))[0] if isinstance(t, Tensor) and (s := address(t)) and not fresh
+            }
             for tensor in made:
                 for part in (tensor._indices(), tensor._values()) if tensor.is_sparse else (tensor,):
                     self._see(part, given, func)

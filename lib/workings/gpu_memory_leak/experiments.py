@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from typing import Any
 
 import torch
 
 from workings.gpu_memory_leak.cycles import break_cycles
-from workings.gpu_memory_leak.operations import OPERATIONS, Activations, judge, raises
-from workings.gpu_memory_leak.watch import watch
+from workings.gpu_memory_leak.operations import OPERATIONS, Activations, judge, leave_behind, raises
 
 
 def climb(device: torch.device, calls: int, rows: int, features: int, seed: int, apart: bool) -> dict[str, Any]:
     """Return what a loop over the printed line (or its form ``apart``) leaves behind, call by call.
 
-    Live bytes of tensors; on a GPU also the bytes that CUDA's allocator has handed out, and those it has reserved.
+    Live bytes of tensors; on a GPU also what CUDA's allocator has handed out, beyond what it had after the first call,
+    and how much of that came back when the cycles were broken.
     """
     activations = Activations(device, rows, features, torch.Generator().manual_seed(seed))
-    gc.collect()
-    memory, reserved = watch(), []
-    for _ in range(calls):
-        with memory:
-            OPERATIONS[0].run(activations(), apart)
-        reserved.append(torch.cuda.memory_reserved() if activations.inputs.is_cuda else 0)
-    report = memory.report()
-    allocated = memory.allocated if activations.inputs.is_cuda else [0.0] * calls
-    break_cycles(*(t for block in memory.blocks.known.values() for r in block.tensors if (t := r()) is not None))
+    made, live, allocated = leave_behind(OPERATIONS[0], activations, calls, apart)
+    break_cycles(*(x for one in made if (x := one()) is not None))
     after = torch.cuda.memory_allocated() if activations.inputs.is_cuda else 0
-    return {
-        "live": list(memory.bytes),
-        "allocated": [int(a - allocated[0]) for a in allocated],
-        "reserved": [int(r - reserved[0]) for r in reserved],
-        "freed": int(allocated[-1] - after),
-        "verdict": report.verdict.partition(" by ")[0],
-    }
+    return {"live": live, "allocated": [a - allocated[0] for a in allocated], "freed": allocated[-1] - after}
 
 
 def statements(seed: int, device: torch.device, calls: int, rows: int, features: int) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from workings.gpu_memory_leak.blocks import Blocks
 from workings.gpu_memory_leak.cycles import Cycle, break_cycles, find_cycles
 from workings.gpu_memory_leak.graph import MODIFIED
-from workings.gpu_memory_leak.watch import watch
 
 NEEDS = ("the overwritten input", "its output", "another tensor or a copy", "nothing")
 
@@ -106,18 +106,40 @@ def judge(operation: Operation, activations: Activations, calls: int, apart: boo
     """
     if calls < 2:
         raise ValueError(f"calls is {calls}; at least 2 are needed to see a growth")
-    memory, made = watch(), []
-    for _ in range(calls):
-        with memory:
-            made.append(weakref.ref(operation.run(activations(), apart)))
+    made, live, allocated = leave_behind(operation, activations, calls, apart)
     alive = [x for one in made if (x := one()) is not None]
     outcome = Outcome(
-        len(alive), (memory.bytes[-1] - memory.bytes[0]) / (calls - 1),
-        (memory.allocated[-1] - memory.allocated[0]) / (calls - 1) if activations.inputs.is_cuda else None,
+        len(alive), (live[-1] - live[0]) / (calls - 1),
+        (allocated[-1] - allocated[0]) / (calls - 1) if activations.inputs.is_cuda else None,
         raises(operation.run(activations(), apart)), tuple(_cycles(operation.run(activations(), apart))),
     )  # fmt: skip
     break_cycles(*alive)
     return outcome
+
+
+def leave_behind(
+    operation: Operation, activations: Activations, calls: int, apart: bool = False
+) -> tuple[list[weakref.ref[Tensor]], list[int], list[int]]:
+    """Run a statement again and again on fresh activations that nobody keeps; what leaks is left to the caller.
+
+    Args:
+        operation: the statement.
+        activations: makes what it overwrites.
+        calls: how often.
+        apart: run its form out of place.
+
+    Returns:
+        Weak references to the activations, and after each call: the bytes of the tensors that were made and are alive,
+        and what CUDA's allocator has handed out (0 on a CPU).
+
+    """
+    blocks, made, live, allocated = Blocks(), [], [], []
+    for _ in range(calls):
+        with blocks:
+            made.append(weakref.ref(operation.run(activations(), apart)))
+        live.append(blocks.count()[1])
+        allocated.append(torch.cuda.memory_allocated() if activations.inputs.is_cuda else 0)
+    return made, live, allocated
 
 
 def raises(x: Tensor) -> bool:
