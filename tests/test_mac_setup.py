@@ -242,17 +242,32 @@ def test_only_and_skip_leave_out_the_rest_and_what_is_done_counts(box: Sandbox) 
     assert states(box.machine(), only=["plugins"])["plugins"] == "to do"
 
 
-@pytest.mark.parametrize("arch", ["arm64", "x86_64"])
-def test_on_a_fresh_mac_the_plan_runs_no_stub_and_knows_the_prefix(fakes: Fakes, arch: str) -> None:
-    mac = fakes.mac(arch=arch)
+def test_on_a_mac_with_intel_homebrew_is_used_where_it_is_and_not_installed(fakes: Fakes) -> None:
+    fakes.say("tools")
+    intel = fakes.mac(arch="x86_64")
+    found = {one.step.name: one for one in plan(intel)}
+    assert (found["homebrew"].state, found["brew-path"].state, found["autojump"].state) == (
+        "not here",
+        "waits",
+        "waits",
+    )
+    assert "takes Apple Silicon alone since September 2026" in found["homebrew"].why
+    assert found["oh-my-zsh"].state == found["miniforge"].state == "to do"
+    shutil.copy(fakes.state / "brew", fakes.box.bin / "brew")
+    found = {one.step.name: one for one in plan(intel)}
+    assert (found["homebrew"].state, found["brew-path"].state, found["autojump"].state) == ("done", "to do", "to do")
+    assert '+eval "$(/usr/local/bin/brew shellenv zsh)"' in "\n".join(describe(intel, plan(intel)))
+
+
+def test_on_a_fresh_mac_the_plan_runs_no_stub_and_knows_the_prefix(fakes: Fakes) -> None:
+    mac = fakes.mac()
     fakes.box.command("git", f"#!/bin/sh\ntouch {fakes.state}/window\nexit 1\n")
     text = "\n".join(describe(mac, plan(mac)))
     assert set(states(mac).values()) == {"to do"}
     assert not (fakes.state / "window").exists()
     assert set(fakes.calls) == {"xcode-select -p"}
-    prefix = "/opt/homebrew" if arch == "arm64" else "/usr/local"
-    assert f'+eval "$({prefix}/bin/brew shellenv zsh)"' in text
-    assert f"Miniforge3-MacOSX-{arch}.sh" in text
+    assert '+eval "$(/opt/homebrew/bin/brew shellenv zsh)"' in text
+    assert "Miniforge3-MacOSX-arm64.sh" in text
     assert "chsh -s /" in text
     assert "credential.helper osxkeychain" in text
     assert "plugins=(git web-search macos)" in text

@@ -618,7 +618,8 @@ STEPS = (
          "go through the window that has opened, then run this again"),
     Step("homebrew", "the package manager Homebrew", ("tools",),
          lambda m: [Download(HOMEBREW, (), lambda m: bool(m.which("brew")))], ("brew", "--version"),
-         _only_mac("Linux has package managers of its own")),
+         lambda m: "Linux has package managers of its own" if m.system != "Darwin" else "" if m.arch == "arm64" else
+         "its installer takes Apple Silicon alone since September 2026; one that is in /usr/local would be used"),
     Step("brew-path", "Homebrew's commands in every new shell", ("homebrew",),
          lambda m: [Edit(".zprofile", lambda text: add_line(text, f'eval "$({m.prefix}/bin/brew shellenv zsh)"',
                                                             r"[^#\n]*\bbrew shellenv"))],

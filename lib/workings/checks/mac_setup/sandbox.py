@@ -10,9 +10,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-from workings.mac_setup import Machine
+from workings.mac_setup import Machine, add_conda
 
 OH_MY_ZSH = r"""# a stand-in for oh-my-zsh, written for the book Workings
 for plugin in $plugins; do
@@ -40,6 +45,35 @@ NO_NETWORK = """#!/bin/sh
 echo "curl: (7) Failed to connect: this sandbox has no network" >&2
 exit 7
 """
+ONLINE = """#!/bin/sh
+# a stand-in for curl in this sandbox: it knows two installers
+while [ $# -gt 0 ]; do
+  case "$1" in --output) out="$2"; shift;; http*) url="$1";; esac
+  shift
+done
+case "$url" in
+  *Miniforge3*) from={root}/miniforge.sh;;
+  *) from={root}/copies/ohmyzsh/ohmyzsh/tools/install.sh;;
+esac
+cat "$from" > "${{out:-/dev/stdout}}"
+"""
+MINIFORGE = """#!/bin/sh
+# a stand-in for Miniforge's installer, written for the book Workings; with -b it leaves start-up files alone
+there=$HOME/miniforge3
+[ "$1" = -b ] && there="$3"
+mkdir -p "$there/bin"
+cat > "$there/bin/conda" <<'END'
+#!/bin/sh
+[ "$1" = shell.zsh ] && echo 'conda() {{ echo a stand-in for conda }}' || echo a stand-in for conda
+END
+chmod +x "$there/bin/conda"
+[ "$1" = -b ] || cat {root}/conda-block >> ~/.zshrc
+"""
+ASKED = """#!/bin/sh
+# a keeper of passwords that counts how often it is asked for one
+[ "$1" = get ] && { echo get >> "$HOME/asked"; echo username=ada; echo password=a-dummy-token; }
+exit 0
+"""
 SHIPPED = ("git", "web-search", "macos", "sublime", "vi-mode")
 MADE = "_zsh_autosuggest_start() { : }", "_zsh_highlight() { : }"
 REPOSITORIES = {
@@ -57,12 +91,19 @@ REPOSITORIES = {
         for name, made in zip(("zsh-autosuggestions", "zsh-syntax-highlighting"), MADE, strict=True)
     },
 }
-NEEDS = ("git", "zsh", "bash")
-
-
-def lacks() -> str:
-    """Return which commands this machine lacks that a sandbox runs, or nothing."""
-    return ", ".join(name for name in NEEDS if not shutil.which(name))
+# what the post asks its readers to paste or to type, in its order, on the parts of a Mac that a sandbox has
+PASTED = (
+    ("Homebrew's path", """echo 'eval "$(/opt/homebrew/bin/brew shellenv)"' >> ~/.zprofile"""),
+    ("who you are", "git config --global user.name Ada Lovelace; git config --global user.email ada@example.org"),
+    ("conda", "sh {root}/miniforge.sh"),
+    ("oh-my-zsh", 'sh -c "$(curl -fsSL https://raw.github.com/ohmyzsh/ohmyzsh/master/tools/install.sh)"'),
+    ("plugins", "sed -i.bak 's/^plugins=.*/plugins=(git sublime web-search macos vi-mode)/' ~/.zshrc"),
+    ("autosuggestions", "{clone}zsh-autosuggestions; sed -i.bak 's/^\\(plugins=.*\\))/\\1 zsh-autosuggestions)/' ~/.zshrc"),
+    ("highlighting",
+     "{clone}zsh-syntax-highlighting; sed -i.bak 's/^\\(plugins=.*\\))/\\1 zsh-syntax-highlighting)/' ~/.zshrc"),
+    ("autojump", "sed -i.bak 's/^\\(plugins=.*\\))/\\1 autojump)/' ~/.zshrc"),
+)  # fmt: skip
+PLUGINS = "~/.oh-my-zsh/custom/plugins"
 
 
 class Sandbox:
@@ -79,6 +120,53 @@ class Sandbox:
         (self.home / ".gitconfig").write_text(settings, encoding="utf-8")
         for name, files in REPOSITORIES.items() if repositories else ():
             self.repository(name, files)
+
+        block = add_conda("", f"{self.home}/miniforge3")
+        (self.root / "conda-block").write_text(block, encoding="utf-8")
+        (self.root / "miniforge.sh").write_text(MINIFORGE.format(root=self.root), encoding="utf-8")
+
+    def online(self, there: bool = True) -> None:
+        """Give the sandbox's curl its two installers, or take them away."""
+        self.command("curl", ONLINE.format(root=self.root) if there else NO_NETWORK)
+
+    def has(self, *commands: str) -> bool:
+        """Return whether this machine has what is to run, and say what it lacks."""
+        lacking = [name for name in commands if not shutil.which(name)]
+        if lacking:
+            print(f"This machine has no {' and no '.join(lacking)}: this cell is left out here.")
+        return not lacking
+
+    @contextmanager
+    def host(self) -> Iterator[str]:
+        """Serve the repositories on this machine alone; under ``/private`` to whoever gives a password."""
+        for folder in self.copies.glob("*/*/.git"):
+            self.run(f"git -C {folder} update-server-info")
+        folder_of_copies = str(self.copies)
+
+        class Host(SimpleHTTPRequestHandler):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments, directory=folder_of_copies)
+
+            def do_GET(self) -> None:
+                if self.path.startswith("/private") and not self.headers["Authorization"]:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="a sandbox"')
+                    self.end_headers()
+                    return
+                self.path = self.path.removeprefix("/private")
+                super().do_GET()
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.command("git-credential-counted", ASKED)
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
 
     def close(self) -> None:
         """Remove the folder."""
@@ -107,7 +195,8 @@ class Sandbox:
         away = "http://127.0.0.1:1"  # nobody listens there
         return {
             "HOME": str(self.home), "PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}", "TERM": "dumb",
-            "LC_ALL": "C.UTF-8", "http_proxy": away, "https_proxy": away, "GIT_CONFIG_NOSYSTEM": "1",
+            "LC_ALL": "C.UTF-8", "http_proxy": away, "https_proxy": away, "no_proxy": "127.0.0.1",
+            "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
         }  # fmt: skip
 
@@ -117,6 +206,11 @@ class Sandbox:
         return subprocess.run(
             typed, cwd=self.home, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
+
+    def paste(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the commands of `PASTED`."""
+        clone = f"mkdir -p {PLUGINS}; cd {PLUGINS} && git clone -q https://github.com/zsh-users/"
+        return self.run(command.replace("{root}", str(self.root)).replace("{clone}", clone))
 
     def start(self, command: str = ":") -> subprocess.CompletedProcess[str]:
         """Start zsh as a new terminal would, with all of its start-up files, and run a line."""
