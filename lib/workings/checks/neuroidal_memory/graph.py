@@ -161,7 +161,10 @@ def key(device: torch.device, alike: bool = False, shift: int = 0) -> float:
 
 @verifies(
     "neuroidal_memory:cost",
-    tex=r"\begin{aligned} \text{JOIN: }& 2\,r\,d, \\ \text{LINK: }& \bigl(r + n\,B(r, p, k_a)\bigr)\, d \end{aligned}",
+    tex=r"""\begin{aligned}
+    \text{JOIN: } & 2\,r\,d \text{ edges}, \\
+    \text{LINK: } & \bigl(r + n\,B(r, p, k_a)\bigr)\,d
+    \end{aligned}""",
     tolerance=0.03,
     wrong={"with every edge of the graph": {"all": True}, "without the relays": {"relays": False}},
 )

@@ -48,7 +48,8 @@ def slope(device: torch.device, factor: int = 32, more: int = 0) -> float:
     "neuroidal_memory:margins",
     tex=r"""\begin{gathered}
     y'(V_{IL}) = y'(V_{IH}) = 1, \\
-    \mathrm{NM}_L = V_{IL} - y(V_{IL}), \quad \mathrm{NM}_H = y(V_{IH}) - V_{IH}
+    \mathrm{NM}_L = V_{IL} - y(V_{IL}), \\
+    \mathrm{NM}_H = y(V_{IH}) - V_{IH}
     \end{gathered}""",
     tolerance=2e-3,
     wrong={"to the middle of the curve": {"middle": True}, "where the slope is two": {"steep": 2.0}},

@@ -17,7 +17,10 @@ P = Fraction(1, 4)
 
 @verifies(
     "neuroidal_memory:tail",
-    tex=r"B(N, p, k) = \sum_{j \geq k} T(N, p, j), \qquad T(N, p, j) = \binom{N}{j} p^j (1 - p)^{N - j}",
+    tex=r"""\begin{aligned}
+    T(N, p, j) &= \binom{N}{j} p^j (1 - p)^{N - j}, \\
+    B(N, p, k) &= \sum_{j \geq k} T(N, p, j)
+    \end{aligned}""",
     tolerance=1e-13,
     wrong={"with more than k": {"more": 1}, "of exactly k": {"one": True}},
     kind="definition",
