@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,29 @@ import torch
 
 # what several test files use lies beside them
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "book")]
+from simulated import NAME, simulated  # noqa: E402
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def device() -> torch.device:
-    """The device to test on: the environment variable WORKINGS_DEVICE, the CPU without it."""
-    return torch.device(os.environ.get("WORKINGS_DEVICE", "cpu"))
+def device() -> Iterator[torch.device]:
+    """The device to test on: the environment variable WORKINGS_DEVICE, the CPU without it.
+
+    With "simulated" it is one that computes on the CPU and refuses what CUDA refuses, for tests without a GPU.
+    """
+    name = os.environ.get("WORKINGS_DEVICE", "cpu")
+    with simulated() if name == NAME else nullcontext(torch.device(name)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def elsewhere(device: torch.device) -> Iterator[torch.device]:
+    """A device that is not the CPU: that of WORKINGS_DEVICE, or CUDA, or a simulated one."""
+    if device.type == "cpu" and torch.cuda.is_available():
+        device = torch.device("cuda")
+    with simulated() if device.type == "cpu" else nullcontext(device) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
