@@ -15,7 +15,7 @@ MUTANTS = [
     (G, "round(p * 2**64)", "round(p * 2**32) << 32", "p to 32 bits"),
     (G, "CUT = ONE // 16", "CUT = ONE // 8", "where the table ends: another graph"),
     (G, "g += u < self", "g += u <= self", "a boundary between two gaps"),
-    (G, 'upper, side="right"', 'upper, side="left"', "the guide at an entry"),
+    (G, "np.arange(1, 2**bits + 1", "np.arange(0, 2**bits", "the guide of the next bucket"),
     (G, "for _ in range(self.rounds)", "for _ in range(0)", "the guide alone"),
     (G, "append=len(found)", "append=0", "the last bucket of the guide"),
     # the compiled loop

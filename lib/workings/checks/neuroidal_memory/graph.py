@@ -65,7 +65,8 @@ def joined(device: torch.device, more: int = 0, twice: bool = False) -> float:
     "neuroidal_memory:recall",
     tex=r"""\begin{aligned}
     R &= \bigl\{ u : |\{ i \in D : i \to u \}| \geq k_a \bigr\}, \\
-    E' &= \bigl\{ v \in E : |\{ u \in R \cap R' : u \to v \}| \geq k_a \bigr\}
+    E' &= \bigl\{ v \in E : \\
+    &\qquad |\{ u \in R \cap R' : u \to v \}| \geq k_a \bigr\}
     \end{aligned}""",
     tolerance=0.0,
     wrong={"over relays that were never raised": {"raised": False}, "with more than k": {"more": 1}},

@@ -14,7 +14,10 @@ from workings.neuroidal_memory import exactly, noise_margins, one_step_transfer,
 
 @verifies(
     "neuroidal_memory:transfer",
-    tex=r"y(f) = \frac{1}{B(N, p, k)} \sum_{x \geq k} T(N, p, x)\; B(x, f, k')",
+    tex=r"""\begin{aligned}
+    y(f) &= \frac{1}{B(N, p, k)} \\
+    &\quad \times \sum_{x \geq k} T(N, p, x)\; B(x, f, k')
+    \end{aligned}""",
     tolerance=1e-12,
     wrong={"for any neuron, of C or not": {"given": False}, "at the old threshold": {"now": 3}},
 )
