@@ -17,7 +17,7 @@ MUTANTS = [
     (G, "g += u < self", "g += u <= self", "a boundary between two gaps"),
     (G, "np.arange(1, 2**bits + 1", "np.arange(0, 2**bits", "the guide of the next bucket"),
     (G, "for _ in range(self.rounds)", "for _ in range(0)", "the guide alone"),
-    (G, "append=len(found)", "append=0", "the last bucket of the guide"),
+    (G, "append=len(found)).max()", "append=len(found)).min()", "comparisons too few"),
     # the compiled loop
     (K, "(z ^ (z >> s31)) >> one", "z >> one", "the last mix"),
     (K, "u < survival[g]", "u <= survival[g]", "a boundary between two gaps, compiled"),

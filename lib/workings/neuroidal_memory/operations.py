@@ -26,19 +26,44 @@ class Graph(Protocol):
 
 
 def union(a: Tensor, b: Tensor) -> Tensor:
-    """Return the neurons of a or b, in order."""
+    """Return the neurons of a or b.
+
+    Args:
+        a: neurons, int64.
+        b: other neurons.
+
+    Returns:
+        Each once, in order.
+
+    """
     both: Tensor = torch.cat((a, b)).unique()
     return both
 
 
 def common(a: Tensor, b: Tensor) -> Tensor:
-    """Return the neurons of both a and b, in order."""
+    """Return the neurons of both a and b.
+
+    Args:
+        a: neurons, int64.
+        b: other neurons.
+
+    Returns:
+        Each once, in order.
+
+    """
     both: Tensor = a[torch.isin(a, b)].unique()
     return both
 
 
 def share(found: Tensor, item: Tensor) -> float:
-    """Return the share of an item that is among ``found``: it is recognised when this is large.
+    """Return the share of an item that is among some neurons: it is recognised when this is large.
+
+    Args:
+        found: the neurons that fire, int64.
+        item: the item; of none, the share is zero.
+
+    Returns:
+        A number from 0 to 1.
 
     >>> share(torch.tensor([1, 2, 3, 9]), torch.tensor([1, 2, 3, 4]))
     0.75
