@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from workings.mac_setup import Machine, add_conda
+from workings.mac_setup import Machine, add_conda, apply
 
 OH_MY_ZSH = r"""# a stand-in for oh-my-zsh, written for the book Workings
 for plugin in $plugins; do
@@ -91,6 +92,12 @@ REPOSITORIES = {
         for name, made in zip(("zsh-autosuggestions", "zsh-syntax-highlighting"), MADE, strict=True)
     },
 }
+
+
+def _more(name: str) -> str:
+    return rf"sed -i.bak 's/^\(plugins=.*\))/\1 {name})/' ~/.zshrc"
+
+
 # what the post asks its readers to paste or to type, in its order, on the parts of a Mac that a sandbox has
 PASTED = (
     ("Homebrew's path", """echo 'eval "$(/opt/homebrew/bin/brew shellenv)"' >> ~/.zprofile"""),
@@ -98,11 +105,10 @@ PASTED = (
     ("conda", "sh {root}/miniforge.sh"),
     ("oh-my-zsh", 'sh -c "$(curl -fsSL https://raw.github.com/ohmyzsh/ohmyzsh/master/tools/install.sh)"'),
     ("plugins", "sed -i.bak 's/^plugins=.*/plugins=(git sublime web-search macos vi-mode)/' ~/.zshrc"),
-    ("autosuggestions", "{clone}zsh-autosuggestions; sed -i.bak 's/^\\(plugins=.*\\))/\\1 zsh-autosuggestions)/' ~/.zshrc"),
-    ("highlighting",
-     "{clone}zsh-syntax-highlighting; sed -i.bak 's/^\\(plugins=.*\\))/\\1 zsh-syntax-highlighting)/' ~/.zshrc"),
-    ("autojump", "sed -i.bak 's/^\\(plugins=.*\\))/\\1 autojump)/' ~/.zshrc"),
-)  # fmt: skip
+    ("autosuggestions", "{clone}zsh-autosuggestions; " + _more("zsh-autosuggestions")),
+    ("highlighting", "{clone}zsh-syntax-highlighting; " + _more("zsh-syntax-highlighting")),
+    ("autojump", _more("autojump")),
+)
 PLUGINS = "~/.oh-my-zsh/custom/plugins"
 
 
@@ -227,6 +233,11 @@ class Sandbox:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         return path
+
+    def apply(self, only: Sequence[str] = ()) -> list[str]:
+        """Carry out the plan, or some of its steps, with a yes to every question, and return what did not get done."""
+        with redirect_stdout(StringIO()):
+            return apply(self.machine(), only=only, ask=lambda question: "y")
 
     def machine(self, **fields: object) -> Machine:
         """Return this home as a machine for `workings.mac_setup`."""
