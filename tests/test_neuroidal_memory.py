@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from workings.neuroidal_memory import RandomGraph, StoredGraph, gaps, kernel, mix, outputs
+from workings.neuroidal_memory import Gaps, RandomGraph, StoredGraph, gaps, kernel, mix, outputs
 from workings.neuroidal_memory.splitmix import signed
 
 VIGNA = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
@@ -102,6 +102,17 @@ def test_the_graph_never_changes_silently(device: torch.device) -> None:
     assert (len(found), int(found.sum())) == (7983, 63_857_167_004)
     human = RandomGraph(10**10, 24_000, seed=3, device=device)
     assert (human.block, human.blocks) == (2**26, 150)
+
+
+@pytest.mark.skipif(not kernel.available(), reason="numba is not installed")
+def test_the_compiled_loop_counts_a_number_that_equals_an_entry_as_not_below_it() -> None:
+    """A table of one entry, the very number that comes first: the gap is one, and there is a hit."""
+    first = plain.splitmix(5, 0) >> 1
+    for entry, hits in ((first, 1), (first + 1, 0)):
+        law = Gaps(torch.tensor([entry, -1]), torch.zeros(1, dtype=torch.int32), 63, 1)
+        counts = torch.zeros(1, dtype=torch.int16)
+        kernel.count(torch.tensor([5]), torch.tensor([-1]), law, counts)
+        assert counts.tolist() == [hits]
 
 
 def test_numba_and_torch_count_the_same_edges(device: torch.device) -> None:
