@@ -19,7 +19,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from workings.gpu_memory_leak import Report, fit_growth, holder, normalize_, smallest_leak, watch
+from workings.gpu_memory_leak import Report, break_cycles, fit_growth, holder, normalize_, smallest_leak, watch
 from workings.gpu_memory_leak.__main__ import load, main
 from workings.gpu_memory_leak.growth import line
 from workings.gpu_memory_leak.watch import COARSE, resident_bytes, size
@@ -315,6 +315,16 @@ def test_a_report_keeps_nothing_alive() -> None:
     KEPT.clear()
     assert gone() is None
     assert watched.report().live != []
+
+
+@pytest.mark.usefixtures("quick_collections")
+def test_survivors_lead_to_the_cycles_and_can_be_freed() -> None:
+    watched = watch(norm)
+    for _ in range(10):
+        watched()
+    assert len(watched.survivors()) >= 30
+    assert break_cycles(*watched.survivors()) == 10
+    assert watched.survivors() == []
 
 
 @pytest.mark.usefixtures("quick_collections")

@@ -15,10 +15,21 @@ from workings.gpu_memory_leak.graph import Edge, ReferenceGraph, reference_graph
 from workings.gpu_memory_leak.growth import Growth, fit_growth, smallest_leak
 from workings.gpu_memory_leak.holders import holder
 from workings.gpu_memory_leak.normalize import normalize_, normalize_gradient
-from workings.gpu_memory_leak.operations import OPERATIONS, Activations, Operation, Outcome, judge
+from workings.gpu_memory_leak.operations import (
+    NEEDS,
+    OPERATIONS,
+    Activations,
+    Operation,
+    Outcome,
+    judge,
+    leave_behind,
+    raises,
+)
+from workings.gpu_memory_leak.picture import Picture, picture
 from workings.gpu_memory_leak.watch import Report, Stays, Watch, watch
 
 __all__ = [
+    "NEEDS",
     "OPERATIONS",
     "Activations",
     "Cycle",
@@ -26,6 +37,7 @@ __all__ = [
     "Growth",
     "Operation",
     "Outcome",
+    "Picture",
     "ReferenceGraph",
     "Report",
     "Stays",
@@ -35,8 +47,11 @@ __all__ = [
     "fit_growth",
     "holder",
     "judge",
+    "leave_behind",
     "normalize_",
     "normalize_gradient",
+    "picture",
+    "raises",
     "reference_graph",
     "smallest_leak",
     "watch",

@@ -73,6 +73,8 @@ def _running() -> Iterator[types.FrameType]:
 
 def _local(frame: types.FrameType, held: Any) -> str:
     """Return which local of a frame something is, in words, and leave no snapshot of the locals behind."""
+    if frame.f_code.co_name == "<module>":
+        return _entry(frame.f_globals, held, f"in module {frame.f_globals['__name__']}")
     found = _entry(frame.f_locals, held, f"in a frame of {frame.f_code.co_name}")
     if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         frame.f_locals.clear()  # a copy that the frame would keep

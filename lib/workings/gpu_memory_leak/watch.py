@@ -156,6 +156,11 @@ class Watch:
             self.allocated.append(float(torch.cuda.memory_allocated()))
         self.resident.append(resident_bytes())
 
+    def survivors(self) -> list[Tensor]:
+        """Return the tensors that were made in watched calls and are alive; drop the list, since it holds them."""
+        there = [one() for block in self.blocks.known.values() for one in block.tensors]
+        return [x for x in there if x is not None]
+
     def report(self) -> Report:
         """Collect Python's garbage, and say what the watched calls have left behind.
 
