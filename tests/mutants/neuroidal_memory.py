@@ -42,7 +42,6 @@ MUTANTS = [
     (R, "(position <= self._size(block)) & ", "", "edges beyond the end of a block"),
     (R, " & (position + first != rows[:, None])", "", "edges to oneself, listed"),
     (R, "first = block * self.block - 1", "first = block * self.block", "targets listed one too far"),
-    (R, "order = torch.argsort(targets)\n", "order = torch.arange(len(targets), device=self.device)\n", "order"),
     (R, "self._count(firing, block) >= k", "self._count(firing, block) > k", "a threshold passed, not reached"),
     (R, ")[:, 0] + block * self.block for block", ")[:, 0] for block", "which block fires"),
     (R, "found: Tensor = neurons.to(device, torch.int64).reshape(-1).unique()",

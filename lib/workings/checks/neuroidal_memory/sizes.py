@@ -46,7 +46,8 @@ def one_step(device: torch.device, common: int = 1, more: int = 0) -> float:
 @verifies(
     "neuroidal_memory:two-step",
     tex=r"""\begin{aligned}
-    \mathbb{E}|C| &= n \sum_i T(r', p, i)\; B(r - r', p, k - i)^2, \\
+    \mathbb{E}|C| &= n \sum_i T(r', p, i) \\
+    &\qquad \times B(r - r', p, k - i)^2, \\
     r' &= r^2 / n
     \end{aligned}""",
     tolerance=1e-12,
