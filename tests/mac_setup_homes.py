@@ -1,15 +1,19 @@
-"""Sandboxes for the tests of `mac_setup`, and a pretended Mac. (The sandbox stands on `workings.book`.)"""
+"""Sandboxes for the tests of `mac_setup`, and a pretended Mac. (The sandbox stands on `workings.book`.)
+
+The package is imported where it is needed only, so that planted errors are found in the copy that has them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from zsh_judge import need_zsh
 
-from workings.checks.mac_setup.sandbox import Sandbox
-from workings.mac_setup import Machine
+if TYPE_CHECKING:
+    from workings.checks.mac_setup.sandbox import Sandbox
+    from workings.mac_setup import Machine
 
 
 class Answers:
@@ -62,6 +66,8 @@ class Fakes:
     """A sandbox with fake commands of a Mac, and what was asked of them."""
 
     def __init__(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        from workings.mac_setup import Machine
+
         self.box, self.state = box, box.root / "state"
         self.state.mkdir()
         for name, text in FAKES.items():
@@ -97,6 +103,8 @@ class Fakes:
 
 def sandbox() -> Iterator[Sandbox]:
     """Yield a sandbox with repositories and remove it."""
+    from workings.checks.mac_setup.sandbox import Sandbox
+
     need_zsh()
     box = Sandbox()
     yield box

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 from mac_setup_homes import Answers, Fakes, sandbox
-from zsh_judge import SCRIPT
 
 from workings import mac_setup
 from workings.checks.mac_setup.sandbox import REPOSITORIES, Sandbox, snapshot
 from workings.mac_setup import LAST, STEPS, Machine, SetupError, apply, describe, main, plan, plugin_list
 
+SCRIPT = Path(mac_setup.__file__ or "")
 NAMES = [step.name for step in STEPS]
 ZSHRC = [*NAMES[7:11], "prompt"]  # the steps that make a .zshrc on any machine
 MAC_ONLY = {"homebrew", "brew-path", "git", "autojump"}

@@ -11,11 +11,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from zsh_judge import SCRIPT
 
 from workings import mac_setup
 from workings.mac_setup import SetupError, replace_file
 
+SCRIPT = Path(mac_setup.__file__ or "")
 OLD, NEW = "old\n" * 5000, "new\n" * 9000
 PLACES = ("mac_setup.py", "pathlib.py", "_local.py", "shutil.py")  # where something could write
 

@@ -1,4 +1,4 @@
-"""The file `mac_setup.py` itself, and zsh as the judge of what a start-up file says."""
+"""zsh as the judge of what a start-up file says."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from workings import mac_setup
-
-SCRIPT = Path(mac_setup.__file__ or "")
 
 
 def need_zsh() -> None:

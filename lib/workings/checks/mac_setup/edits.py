@@ -58,7 +58,7 @@ def appended(text: str) -> str:
     "mac_setup:appended",
     tex=r"""\begin{aligned}
     \ell_n &= \ell_0 + n && \text{(appended)}, \\
-    \ell_n &= \max(\ell_0, 1) && \text{(added if it is not there)}
+    \ell_n &= \max(\ell_0, 1) && \text{(guarded)}
     \end{aligned}""",
     tolerance=0.0,
     wrong={"the other way round": {"swap": True}, "as if the first run did nothing": {"late": 1}},

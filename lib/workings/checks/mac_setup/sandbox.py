@@ -16,7 +16,7 @@ from contextlib import contextmanager, redirect_stdout
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from workings.mac_setup import Machine, add_conda, apply
 
@@ -115,8 +115,11 @@ PLUGINS = "~/.oh-my-zsh/custom/plugins"
 class Sandbox:
     """A home below a temporary folder, with its own commands first on the path and its own copies of repositories."""
 
+    _open: ClassVar[list[tempfile.TemporaryDirectory[str]]] = []
+
     def __init__(self, repositories: bool = True) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="workings-")
+        self._open.append(self._folder)
         self.root = Path(self._folder.name).resolve()
         self.home, self.bin, self.copies = self.root / "home", self.root / "bin", self.root / "copies"
         for folder in (self.home, self.bin, self.copies):
@@ -177,6 +180,12 @@ class Sandbox:
     def close(self) -> None:
         """Remove the folder."""
         self._folder.cleanup()
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Remove the folders of all sandboxes."""
+        while cls._open:
+            cls._open.pop().cleanup()
 
     def command(self, name: str, script: str) -> Path:
         """Put a command first on the path."""
