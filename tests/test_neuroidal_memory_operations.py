@@ -271,6 +271,8 @@ def test_shares_and_parts() -> None:
     part = thinned(item, 0.75, generator())
     assert len(part) == 3
     assert share(part, item) == 0.75
+    drawn = generator()
+    assert len({tuple(thinned(item, 0.5, drawn).tolist()) for _ in range(100)}) == 6  # any two of four
     with pytest.raises(ValueError, match=r"fraction is 1\.5"):
         thinned(item, 1.5)
 
