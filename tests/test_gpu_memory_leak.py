@@ -27,6 +27,7 @@ from workings.gpu_memory_leak import (
     judge,
     normalize_,
     normalize_gradient,
+    picture,
     reference_graph,
 )
 from workings.gpu_memory_leak.experiments import RECORDED
@@ -454,3 +455,27 @@ def test_the_loop_climbs_and_its_fix_does_not() -> None:
     assert found["leak_live"] == [4 * (2 * 16 * 8 + 16) * n for n in range(1, 11)]
     assert found["fix_live"] == [0] * 10
     assert found["leak_freed"] == 0
+
+
+# ---- the picture ----
+
+
+def test_the_picture_shows_the_cycle_between_operations_and_tensors() -> None:
+    activations = Activations(torch.device("cpu"), 5, 3)
+    x = OPERATIONS[0].run(activations())
+    drawn = picture(x)
+    break_cycles(x)
+    assert drawn.labels == ["x", "Div", "Addmm", "VectorNorm", "5×1", "5×3", "5×1", "Clone"]
+    tied = {(drawn.labels[a], drawn.labels[b]) for a, b, on_cycle in drawn.arrows if on_cycle}
+    assert tied == {("x", "Div"), ("Div", "VectorNorm"), ("VectorNorm", "x")}
+    assert {label for label, (across, _) in zip(drawn.labels, drawn.places, strict=True) if across} == {
+        "x", "5×1", "5×3",
+    }  # fmt: skip
+    assert len(set(drawn.places)) == 8
+    assert (3, 0, True) in drawn.arrows
+
+
+def test_the_picture_of_a_good_graph_marks_nothing() -> None:
+    drawn = picture(OPERATIONS[0].run(Activations(torch.device("cpu"), 5, 3)(), apart=True))
+    assert not any(on_cycle for _, _, on_cycle in drawn.arrows)
+    assert drawn.labels[:3] == ["x", "Div", "Addmm"]

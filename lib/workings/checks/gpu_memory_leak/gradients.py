@@ -63,8 +63,10 @@ def needs_input(device: torch.device, overwritten: bool = False, output: bool = 
 @verifies(
     "gpu_memory_leak:needs-output",
     tex=r"""\begin{aligned}
-    y = e^x &: \; y' = y, & y = \sqrt{x} &: \; y' = \tfrac{1}{2 y}, \\
-    y = \sigma(x) &: \; y' = y\,(1 - y), & y = \tanh x &: \; y' = 1 - y^2
+    y = e^x &: & y' &= y, \\
+    y = \sqrt{x} &: & y' &= \tfrac{1}{2 y}, \\
+    y = \sigma(x) &: & y' &= y\,(1 - y), \\
+    y = \tanh x &: & y' &= 1 - y^2
     \end{aligned}""",
     tolerance=1e-8,
     wrong={"with the input": {"of_input": True}},
