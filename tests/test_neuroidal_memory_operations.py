@@ -189,8 +189,8 @@ def test_a_hierarchy_draws_sizes_as_joins_do() -> None:
     expected = float(one_step_size(2134, N, P, 32))
     assert sizes[1].mean() == pytest.approx(expected, rel=0.002)
     assert 0.025 < sizes[1].std() / expected < 0.033
-    never_itself = hierarchy([0, 50_000], 1, N, 0.01, 400, np.random.default_rng(0))[1]  # 500 edges, not none
-    assert bool((never_itself > 90_000).all())
+    for seed in range(20):  # never itself: 500 edges, not none
+        assert bool((hierarchy([0, 50_000], 1, N, 0.01, 400, np.random.default_rng(seed))[1] > 90_000).all())
 
 
 # ---- operations, against sets ----
