@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workings.gpu_memory_leak.graph import (
+    READABLE,
     Edge,
     ReferenceGraph,
     Vertex,
@@ -52,7 +53,8 @@ class Cycle:
     def __str__(self) -> str:
         if self.slot == "variable":
             return f"a leaf and its gradient hold each other: {' → '.join(self.path)}"
-        told = [f"{self.overwriter} overwrote what {self.saver} had saved as {self.slot!r}: {' → '.join(self.path)}"]
+        way = f": {' → '.join(self.path)}" if self.path else ""
+        told = [f"{self.overwriter} overwrote what {self.saver} had saved as {self.slot!r}{way}"]
         told += [f"saved by {self.saver_line}"] if self.saver_line else []
         told += [f"overwritten by {self.overwriter_line}"] if self.overwriter_line else []
         told += [f"known from {self.evidence} only"] if self.evidence != "identity" else []
@@ -89,7 +91,7 @@ def find_cycles(*tensors: Tensor) -> list[Cycle]:
     """
     graph = reference_graph(*tensors)
     found = [_told(graph, edge) for edge in closing(graph)]
-    if not any("_raw_saved_" in name for v in graph.vertices for name in dir(v)):
+    if not READABLE:
         found += [cycle for v in graph.vertices if not isinstance(v, Tensor) for cycle in from_errors(v)]
     return found
 

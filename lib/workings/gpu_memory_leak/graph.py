@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 MODIFIED = "modified by an inplace operation"  # what torch's error says of an overwritten saved tensor
+READABLE = hasattr(getattr(torch._C._autograd, "SavedTensor", None), "data")  # whether this torch shows what was saved
 Vertex = Any  # a tensor, or a node of the autograd graph, which has no public type
 
 
@@ -193,7 +194,7 @@ def _raw(node: Vertex, name: str) -> list[Tensor]:
 def complaint(node: Vertex, slot: str) -> str:
     """Return what torch says when it is asked for what a node saved in ``slot`` and that was overwritten since.
 
-    This is the only evidence where a torch has no ``_raw_saved_`` slots. It does not say *which* tensor it is. If the
+    This is the only evidence where a torch does not show what was saved. It does not say *which* tensor it is. If the
     tensor is a view, the answer gives the view a new ``grad_fn``, so do not ask where nothing must change.
     """
     try:
