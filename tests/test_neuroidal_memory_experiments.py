@@ -105,6 +105,8 @@ def test_rates_of_recall_are_shares_of_c() -> None:
     assert found["curve"][0] == share(made.recall(part_a, part_b, 2, 1), c)
     as_stored = recall_rates(made, a, b, (0, 0), [0.9, 1.0], seed=6)
     assert as_stored["curve"][0] < found["curve"][0]
+    assert as_stored["wrong"] == share(made.recall(a, other), c)
+    assert as_stored["unrelated"] == share(made.recall(another, other), c) != as_stored["wrong"]
 
 
 def test_margins_are_those_of_each_pair_of_thresholds() -> None:
