@@ -83,6 +83,8 @@ def test_generations_are_joined_from_two_different_items_each() -> None:
     items = [random_item(3000, 120, generator=drawn) for _ in range(5)]
     possible = {len(join(graph, items[i], items[j], 18)) for i in range(5) for j in range(5) if i != j}
     assert set(sizes[1]) <= possible
+    for seed in range(6):  # of two items, each is joined to the other
+        assert min(joined_generations(graph, 120, 18, items=2, generations=1, seed=seed)[1]) > 30
     assert outside([49, 50, 200, 201, 1000], 100) == pytest.approx(0.6)
 
 
@@ -103,6 +105,8 @@ def test_rates_of_recall_are_shares_of_c() -> None:
     assert found["curve"][0] == share(made.recall(part_a, part_b, 2, 1), c)
     as_stored = recall_rates(made, a, b, (0, 0), [0.9, 1.0], seed=6)
     assert as_stored["curve"][0] < found["curve"][0]
+    assert as_stored["wrong"] == share(made.recall(a, other), c)
+    assert as_stored["unrelated"] == share(made.recall(another, other), c) != as_stored["wrong"]
 
 
 def test_margins_are_those_of_each_pair_of_thresholds() -> None:

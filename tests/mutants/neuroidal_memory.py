@@ -21,10 +21,12 @@ MUTANTS = [
     # the compiled loop
     (K, "(z ^ (z >> s31)) >> one", "z >> one", "the last mix"),
     (K, "u < survival[g]", "u <= survival[g]", "a boundary between two gaps, compiled"),
-    (K, "position += min(g + 1, longest)", "position += g + 1", "one too far after the table's end"),
-    (K, "if g < longest and position != self", "if position != self", "a hit at the table's end"),
-    (K, "if g < longest and position != self", "if g < longest", "edges to oneself, compiled"),
+    (K, "min(gaps[c] + 1, longest)", "gaps[c] + 1", "one too far after the table's end"),
+    (K, "if gaps[c] < longest and position != self", "if position != self", "a hit at the table's end"),
+    (K, "if gaps[c] < longest and position != self", "if gaps[c] < longest", "edges to oneself, compiled"),
     (K, "if position >= size", "if position > size", "beyond the end of a block"),
+    (K, "state += gamma * np.uint64(AT_ONCE)", "pass", "the same random numbers again"),
+    (K, "for _ in range(rounds)", "for _ in range(0)", "the guide alone, compiled"),
     # the graph
     (R, "1 << math.ceil(math.log2(100 / self.p))", "2**18", "blocks of rare edges"),
     (R, "firing * self.blocks + block", "firing * self.blocks", "one key for all blocks"),

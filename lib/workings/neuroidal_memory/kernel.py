@@ -10,6 +10,8 @@ from torch import Tensor
 
 from workings.neuroidal_memory.gaps import Gaps
 
+AT_ONCE = 32  # random numbers of a row that are drawn together; those beyond the end of a block are left
+
 
 def available() -> bool:
     """Return whether numba is installed."""
@@ -27,23 +29,29 @@ def compiled() -> Callable[..., None]:
     s30, s27, s31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
     @nb.njit(boundscheck=False)
-    def walk(keys, own, survival, guide, shift, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        size, longest = counts.shape[0], survival.shape[0] - 1
+    def walk(keys, own, survival, guide, shift, rounds, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        size, longest, gaps = counts.shape[0], survival.shape[0] - 1, np.empty(AT_ONCE, np.int64)
         for row in range(keys.shape[0]):
-            state, position, self = keys[row], -1, own[row]
-            while True:
-                state += gamma
-                z = (state ^ (state >> s30)) * first
-                z = (z ^ (z >> s27)) * second
-                z = (z ^ (z >> s31)) >> one
-                u, g = np.int64(z), np.int64(guide[z >> shift])
-                while u < survival[g]:
-                    g += 1
-                position += min(g + 1, longest)
-                if position >= size:
-                    break
-                if g < longest and position != self:
-                    counts[position] += 1
+            state, position, self = keys[row], np.int64(-1), own[row]
+            while position < size:
+                for c in range(AT_ONCE):  # loops that a processor runs several turns of at a time
+                    z = state + gamma * np.uint64(c + 1)
+                    z = (z ^ (z >> s30)) * first
+                    z = (z ^ (z >> s27)) * second
+                    gaps[c] = np.int64((z ^ (z >> s31)) >> one)
+                for c in range(AT_ONCE):
+                    u = gaps[c]
+                    g = np.int64(guide[u >> shift])
+                    for _ in range(rounds):
+                        g += np.int64(u < survival[g])
+                    gaps[c] = g
+                state += gamma * np.uint64(AT_ONCE)
+                for c in range(AT_ONCE):
+                    position += min(gaps[c] + 1, longest)
+                    if position >= size:
+                        break
+                    if gaps[c] < longest and position != self:
+                        counts[position] += 1
 
     return walk
 
@@ -61,6 +69,6 @@ def count(keys: Tensor, own: Tensor, gaps: Gaps, counts: Tensor) -> None:
     import numpy as np
 
     compiled()(
-        keys.numpy().view(np.uint64), own.numpy(), gaps.survival.numpy(), gaps.guide.numpy(), np.uint64(gaps.shift),
+        keys.numpy().view(np.uint64), own.numpy(), gaps.survival.numpy(), gaps.guide.numpy(), gaps.shift, gaps.rounds,
         counts.numpy(),
     )  # fmt: skip
