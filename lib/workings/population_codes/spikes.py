@@ -95,8 +95,8 @@ def smoothed_rate(times: Tensor, width: float, step: float, duration: float) -> 
 
     """
     reach = round(4 * width / step)
-    bell = torch.exp(-((torch.arange(-reach, reach + 1, dtype=times.dtype) * step / width) ** 2) / 2)
     counts = bin_spikes(times, step, duration)
+    bell = torch.exp(-((torch.arange(-reach, reach + 1).to(counts) * step / width) ** 2) / 2)
     both = torch.stack((counts, torch.ones_like(counts)))[:, None]  # (2, 1, T)
     smooth = torch.nn.functional.conv1d(both, bell[None, None], padding=reach)[:, 0]
     return smooth[0] / smooth[1] / step
@@ -165,8 +165,8 @@ def reconstruct(spikes: Tensor, stimulus: Tensor, lags: int, folds: int, ridge: 
         raise ValueError(f"spikes has shape {tuple(spikes.shape)}, stimulus {tuple(stimulus.shape)}; they must agree")
     steps = len(spikes)
     around = torch.nn.functional.pad(spikes, (lags, lags)).unfold(0, 2 * lags + 1, 1)  # (T, 2 L + 1)
-    penalty = ridge * torch.eye(2 * lags + 1, dtype=spikes.dtype)
-    part = (torch.arange(steps) * folds // steps).clamp(max=folds - 1)
+    penalty = ridge * torch.eye(2 * lags + 1).to(spikes)
+    part = (torch.arange(steps, device=spikes.device) * folds // steps).clamp(max=folds - 1)
     estimate = torch.empty_like(stimulus)
     for k in range(folds):
         held = part == k
