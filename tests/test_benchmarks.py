@@ -372,3 +372,16 @@ def test_the_walk_is_timed_beside_plain_python_with_equal_errors() -> None:
     # λ = 0, α = ½: the last of five predictions becomes ¾, the others stay at ½
     expected = ((1 / 3) ** 2 + (1 / 6) ** 2 + (1 / 6) ** 2 + (5 / 6 - 3 / 4) ** 2) / 5
     assert bench.plain(walks)[0][0][10] == pytest.approx(expected**0.5)
+
+
+# ---- population codes ----------------------------------------------------------------------------------------------
+
+
+def test_posteriors_and_neurons_are_timed_beside_loops_that_give_the_same() -> None:
+    tables = load("bench_population_codes").run(quick=True)
+    assert list(tables) == ["decoding", "network"]
+    for rows in tables.values():
+        assert [row["contender"] for row in rows] == ["workings", "NumPy, trial by trial"]
+        assert all(row["ms"] > 0 for row in rows)
+    assert all(row["error"] < 1e-9 for row in tables["decoding"])
+    assert all(row["error"] == 0 for row in tables["network"])
