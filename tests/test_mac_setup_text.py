@@ -261,6 +261,7 @@ def test_oh_my_zsh_comes_first_and_its_owners_lines_have_the_last_word() -> None
         ('ZSH_THEME="agnoster"\n', 'ZSH_THEME="agnoster"\n'),
         ('ZSH_THEME=""\n', 'ZSH_THEME=""\n'),
         ('ZSH_THEME="robbyrussell"\nZSH_THEME="mine"\n', 'ZSH_THEME="robbyrussell"\nZSH_THEME="mine"\n'),
+        ('ZSH_THEME="mine"\nZSH_THEME="robbyrussell"\n', 'ZSH_THEME="mine"\nZSH_THEME="new"\n'),
         ('# ZSH_THEME="robbyrussell"\n', '# ZSH_THEME="robbyrussell"\nZSH_THEME="new"\n'),
         (f"{SOURCE}\n", f'ZSH_THEME="new"\n{SOURCE}\n'),
     ],

@@ -149,7 +149,7 @@ def add_plugins(text: str, wanted: Iterable[str]) -> str:
         literals = _literals(text)[0]
     words, list_ = [token for literal in literals for token in literal.tokens if token.word], literals[-1]
     new = [name for name in goal if name not in have and name != LAST]
-    if have.count(LAST) == 1 and list_.tokens and words[-1] in list_.tokens and words[-1].word == LAST:
+    if have.count(LAST) == 1 and words[-1].word == LAST and words[-1] in list_.tokens:
         place, gap = words[-1].start, _gap(text, list_, words[-1])
         return text[:place] + "".join(name + gap for name in new) + text[place:]
     edits = [(*_with_its_space(text, token), "") for token in words if token.word == LAST]
