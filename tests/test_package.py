@@ -169,7 +169,10 @@ def test_a_command_given_a_wrong_chapter_says_which_there_are(command: str, caps
         importlib.import_module(command).main(["no_chapter"])
     error = capsys.readouterr().err
     assert "no_chapter" in error
-    for chapter in notebooks.names():
+    chosen = notebooks.names()
+    if command == "workings.book.record":  # some chapters have nothing to record
+        chosen = [name for name in chosen if f"workings.{name}.experiments" in MODULES]
+    for chapter in chosen:
         assert chapter in error
     assert "Traceback" not in error
 

@@ -45,7 +45,7 @@ def picture(x: Tensor) -> Picture:
     >>> x = torch.nn.Linear(2, 2)(torch.ones(3, 2))
     >>> drawn = picture(x.exp())
     >>> drawn.labels
-    ['x', 'Exp', 'Addmm']
+    ['x', 'Exp', 'Addmm', '3×2']
 
     """
     graph = reference_graph(x)
