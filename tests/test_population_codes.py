@@ -297,6 +297,9 @@ def test_weights_say_what_no_weights_can_mend() -> None:
     A, left = kernel_weights(h @ torch.ones(len(CELLS), 2, dtype=F64) + 5.0, h)
     assert left < 1e-10
     assert A.shape == (2, len(CELLS))
+    A, left = kernel_weights(2 * GRID[:, None] + 5.0, GRID[:, None] - 3.0)  # constants do not count
+    assert A.tolist() == [[pytest.approx(2)]]
+    assert left < 1e-10
 
 
 def test_a_prior_is_a_constant_input() -> None:

@@ -72,6 +72,12 @@ def test_bumps_cover_the_grid_and_a_little_more() -> None:
     assert torch.allclose(model.basis(torch.tensor(2.0, dtype=F64))[4], torch.ones((), dtype=F64))
     assert torch.allclose(model.basis(torch.tensor(2.0, dtype=F64))[5], torch.tensor(math.exp(-0.5), dtype=F64))
     assert model(torch.ones(3, 2, dtype=F64)).shape == (3, 9)
+    with torch.no_grad():
+        model.offset[4] = 2.0
+        model.weights[4] = torch.tensor([1.0, -3.0], dtype=F64)
+    bump, r = model.basis(grid)[:, 4], torch.tensor([5.0, 1.0], dtype=F64)
+    assert torch.allclose(model(r), (5.0 - 3.0) * bump + 2.0 * bump)
+    assert torch.allclose(model.kernel(grid)[:, 1], -3.0 * bump)
 
 
 # ---- spike trains and neurons ----
