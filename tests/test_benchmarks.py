@@ -385,3 +385,13 @@ def test_posteriors_and_neurons_are_timed_beside_loops_that_give_the_same() -> N
         assert all(row["ms"] > 0 for row in rows)
     assert all(row["error"] < 1e-9 for row in tables["decoding"])
     assert all(row["error"] == 0 for row in tables["network"])
+
+
+# ---- memory leaks --------------------------------------------------------------------------------------------------
+
+
+def test_watching_is_timed_beside_a_bare_step_and_a_count_by_hand() -> None:
+    (rows,) = load("bench_gpu_memory_leak").run(quick=True).values()
+    assert [row["contender"] for row in rows] == ["bare", "watch, off", "watch", "counted by hand"]
+    assert all(row["ms"] > 0 for row in rows)
+    assert rows[0]["times bare"] == 1
