@@ -15,22 +15,23 @@ Tables = dict[str, list[Row]]
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = perf_counter
+    contenders: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] | None = None
 ) -> dict[str, float]:
     """Return the median seconds of each contender over ``rounds`` rounds A B C A B C, after one round of warming up.
 
     What disturbs the machine for a while so disturbs all alike. As in ``timeit``, garbage is collected between the
-    rounds and not during them. ``clock`` may be `time.process_time` where all contenders keep to one thread: it does
+    rounds and not during them. ``clock`` is `time.perf_counter`, or may be `time.process_time` where all contenders keep to one thread: it does
     not run while others have the processor.
     """
+    now = clock or perf_counter
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for name in [name for _ in range(rounds + 1) for name in contenders]:
         gc.collect()
         gc.disable()
         try:
-            start = clock()
+            start = now()
             contenders[name]()
-            times[name].append(clock() - start)
+            times[name].append(now() - start)
         finally:
             gc.enable()
     return {name: median(seconds[1:]) for name, seconds in times.items()}
