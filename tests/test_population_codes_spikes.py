@@ -219,6 +219,11 @@ def test_a_filter_that_made_the_stimulus_is_found_and_never_sees_what_it_estimat
     again = reconstruct(noise, poisoned, 2, 6, ridge=1e-9)
     assert torch.allclose(again[1000:1500], estimate[1000:1500], atol=1e-6)
     assert not torch.allclose(again[:500], estimate[:500], atol=1.0)
+    for beside, unseen in ((996, True), (1503, True), (995, False), (1504, False)):  # windows overlap up to four steps
+        poisoned = stimulus.clone()
+        poisoned[beside] += 1e3
+        again = reconstruct(noise, poisoned, 2, 6, ridge=1e-9)
+        assert torch.allclose(again[1000:1500], estimate[1000:1500], atol=1e-6) == unseen
 
 
 def test_unrelated_spikes_explain_nothing() -> None:

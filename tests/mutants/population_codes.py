@@ -64,7 +64,7 @@ MUTANTS = [
     (L, "        loss.backward()\n", "        loss.backward()\n        mover.zero_grad()\n", "no gradient"),
     # spiking
     (S, "torch.randint(steps, (len(neuron),)", "torch.randint(steps // 2 + 1, (len(neuron),)", "the first half"),
-    (S, "when * len(whole) + neuron", "when * len(whole) + neuron.flip(0)", "spikes of other neurons"),
+    (S, "when * len(whole) + neuron", "when * len(whole) + (neuron + 1) % len(whole)", "other neurons"),
     (S, "leak * v + (1 - leak) * (self.bias + current)", "v + (1 - leak) * (self.bias + current)", "the leak"),
     (S, "(1 - leak) * (self.bias + current)", "(self.bias + current)", "the current's share"),
     (S, "current = decay * current + arriving", "current = current + arriving", "synapses that do not decay"),

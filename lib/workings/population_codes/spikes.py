@@ -158,7 +158,8 @@ def reconstruct(spikes: Tensor, stimulus: Tensor, lags: int, folds: int, ridge: 
         ridge: penalty of the squared weights.
 
     Returns:
-        The estimate (T,), each element from a filter that was fitted without its part and the L steps around it.
+        The estimate (T,), each element from a filter that was fitted without its part and without the 2 L steps before
+        and after it, whose spikes are partly the same.
 
     """
     if spikes.shape != stimulus.shape:
