@@ -20,8 +20,8 @@ def interleaved(
     """Return the median seconds of each contender over ``rounds`` rounds A B C A B C, after one round of warming up.
 
     What disturbs the machine for a while so disturbs all alike. As in ``timeit``, garbage is collected between the
-    rounds and not during them. ``clock`` is `time.perf_counter`, or may be `time.process_time` where all contenders keep to one thread: it does
-    not run while others have the processor.
+    rounds and not during them. ``clock`` is `time.perf_counter`, or may be `time.process_time` where all contenders
+    keep to one thread: it does not run while others have the processor.
     """
     now = clock or perf_counter
     times: dict[str, list[float]] = {name: [] for name in contenders}
