@@ -120,7 +120,11 @@ def loop(layer: Layer, spikes: np.ndarray, v0: float) -> list[int]:
 def test_a_layer_does_what_one_neuron_does_step_by_step(device: torch.device) -> None:
     spikes = spike_trains(torch.full((5, 3), 30.0, dtype=F64), 200, draw())
     weights = torch.tensor([[3.0], [1.5], [-1.0]], dtype=F64)
-    for layer in (Layer(weights, 0.8), Layer(weights, 0.2, tau=10.0, synapse=2.0, refractory=5.0, step=0.5)):
+    for layer in (
+        Layer(weights, 0.8),
+        Layer(weights, 0.8, refractory=0.0),
+        Layer(weights, 0.2, tau=10.0, synapse=2.0, refractory=5.0, step=0.5),
+    ):
         start = torch.rand(5, 1, generator=draw(1), dtype=F64)
         moved = Layer(weights.to(device), layer.bias, layer.tau, layer.synapse, layer.refractory, layer.step)
         found = moved.run(spikes.to(device), start.to(device))
@@ -291,6 +295,10 @@ def test_the_network_is_judged_by_what_went_in(device: torch.device) -> None:
     assert same["network"] == pytest.approx(same["optimal"], rel=0.1)
     assert same["network_claims"] == pytest.approx(same["optimal_claims"], rel=0.1)
     assert same["alike"] > 0.95
+    loud, mute = torch.full((150,), 20.0), torch.zeros(150)
+    heard = [float(there.run(*pair, draw()).fired.sum()) for pair in ((loud, mute), (mute, loud), (mute, mute))]
+    assert heard[0] == pytest.approx(heard[1], rel=0.05)
+    assert heard[2] < 0.1 * heard[0]
     deaf = experiments.judge(there, model, shown._replace(fired=0 * shown.fired))
     assert deaf["network"] > 10 * deaf["optimal"]
     assert abs(deaf["alike"]) < 0.5

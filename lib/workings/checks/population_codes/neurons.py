@@ -55,7 +55,7 @@ def learning(device: torch.device, normalised: bool = True, offset: float = 1.0)
     wrong={"without the leak": {"leak": False}, "with the current not divided by τ": {"scaled": False}},
 )
 def integrated(device: torch.device, leak: bool = True, scaled: bool = True) -> float:
-    """Solve τ v' = I - v by SciPy up to the threshold: the time of the first spike, as a share of τ; then the rate."""
+    """Solve τ v' = I - v by SciPy up to the threshold: the time of the first spike, as a share of τ."""
     tau, current, step = 20.0, 1.6, 0.05
     crossing = lambda _, v: v[0] - 1  # noqa: E731
     crossing.terminal = True  # type: ignore[attr-defined]
@@ -66,9 +66,9 @@ def integrated(device: torch.device, leak: bool = True, scaled: bool = True) -> 
     while v < 1 and t < 10_000:
         v, t = (kept if leak else 1.0) * v + (share if scaled else step) * current, t + 1
     layer = Layer(torch.zeros(1, 1, dtype=torch.float64, device=device), current, tau, refractory=0.0, step=step)
-    silence = torch.zeros(8000, 1, dtype=torch.float64, device=device)
-    fired = layer.run(silence, torch.zeros(1, dtype=torch.float64, device=device)).item()
-    return largest((t * step - true) / tau, (fired - 8000 * step / true) / (8000 * step / true) / 5)
+    silence = torch.zeros(round(true / step) + 3, 1, dtype=torch.float64, device=device)
+    fired = [layer.run(part, torch.zeros_like(part[0])).item() for part in (silence[:-6], silence)]
+    return largest((t * step - true) / tau, abs(fired[0]) + abs(fired[1] - 1))
 
 
 @verifies(
