@@ -7,7 +7,10 @@ the device that it was asked to compute on.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Callable
 from operator import methodcaller
 from typing import Any
@@ -74,3 +77,14 @@ def test_what_a_gpu_refuses_is_refused(elsewhere: torch.device) -> None:
             numpy(there)
     # and what is none of its business is not
     assert (there + torch.tensor(1.0))[torch.tensor([0, 2])].tolist() == [2, 2]
+
+
+@pytest.mark.skipif("WORKINGS_DEVICE" in os.environ, reason="these tests have a device")
+def test_all_this_holds_on_a_simulated_device() -> None:
+    """In a process of its own: torch can be told of a device only before its first gradient."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    run = subprocess.run(
+        command, env=os.environ | {"WORKINGS_DEVICE": "simulated"}, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
+    assert "passed" in run.stdout

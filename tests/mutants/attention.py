@@ -127,7 +127,7 @@ MUTANTS = [
     (B, "logp[..., (PAD, *exclude)] = -torch.inf", "logp[..., exclude] = -torch.inf", "padding is said"),
     (
         B,
-        "logp = torch.log_softmax(logits, -1)\n        logp[..., (PAD, *exclude)] = -torch.inf",
+        "logp = torch.log_softmax(logits, -1)",
         "logits[..., (PAD, *exclude)] = -torch.inf\n        logp = torch.log_softmax(logits, -1)",
         "the excluded words' share is given to the others",
     ),
