@@ -5,11 +5,13 @@ from __future__ import annotations
 import collections
 import gc
 import random
+import re
 import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +127,56 @@ def test_leaks_are_found_measured_and_explained(step: Callable[[], None], rate: 
     assert "test_gpu_memory_leak_watch.py:" in str(found)
 
 
+def test_what_hangs_on_a_cycle_is_told_from_what_lies_on_it() -> None:
+    reasons = [one.why for one in report(norm).stays]
+    assert reasons[1] == "saved for the backward pass of that cycle"
+    assert [reason.partition(":")[0] for reason in (reasons[0], reasons[2])] == [
+        "in a cycle that Python cannot see"
+    ] * 2  # fmt: skip
+
+
+def test_each_reason_belongs_to_its_tensor_and_the_largest_comes_first() -> None:
+    def both() -> None:
+        KEPT.append((WEIGHT[:2] * 2).sin())
+        hidden()
+
+    stays = report(both).stays
+    assert [one.bytes for one in stays] == sorted((one.bytes for one in stays), reverse=True)
+    assert "no name in Python holds it" in stays[0].why
+    assert {one.why.partition("KEPT")[0] for one in stays[1:3]} == {
+        "held by ", "saved for the backward pass of the tensor held by ",
+    }  # fmt: skip
+
+
+def test_a_tensor_that_larger_ones_replace_is_seen() -> None:
+    KEPT.append(torch.ones(10))
+
+    def step() -> None:
+        KEPT[0] = torch.cat((KEPT[0], torch.ones(10)))
+
+    found = report(step)
+    assert not found.is_leaking
+    assert found.verdict == "growing: 40 B a call, in a tensor that is replaced by larger ones"
+
+
+def test_now_and_then_a_larger_one_is_no_growth_of_their_number() -> None:
+    calls = 0
+
+    def step() -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 6 == 1:
+            KEPT[:] = [torch.ones(100 * calls)]
+
+    found = report(step, 60)
+    assert not found.is_leaking
+    assert found.verdict.startswith("growing: ")
+
+
 def test_what_is_held_by_an_exception_is_told_from_the_list_to_the_local() -> None:
     (one,) = report(errors).stays
     assert one.why.endswith("→ list → ValueError → traceback → x in a frame of errors")
-    assert (one.count, one.bytes, one.shape) == (30, 30 * ACTIVATION, (10, 16))
+    assert (one.count, one.bytes, one.shape, one.operation) == (30, 30 * ACTIVATION, (10, 16), "mul")
 
 
 def test_a_leak_of_kilobytes_among_states_of_megabytes_is_found() -> None:
@@ -348,6 +396,8 @@ def test_arguments_and_results_pass_through() -> None:
 def test_switched_off_it_measures_nothing() -> None:
     off = watch(losses, enabled=False)
     with off:
+        torch.ones(3).add(1)
+        assert off.blocks.known == {}
         for _ in range(10):
             off()
     assert len(KEPT) == 10
@@ -360,6 +410,9 @@ def test_resident_memory_is_that_of_this_process() -> None:
     before = resident_bytes()
     block = np.ones(4_000_000)
     assert 0.9 * block.nbytes < resident_bytes() - before < 1.5 * block.nbytes
+    told = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert told
+    assert resident_bytes() == pytest.approx(1024 * int(told[1]), rel=0.05)
     assert COARSE == 1e6
 
 
@@ -399,6 +452,16 @@ def test_holders_are_named() -> None:
     assert holder(weakref.ref) != ""
 
 
+def test_asking_keeps_nothing() -> None:
+    x = [torch.ones(1)]
+    gone = weakref.ref(x[0])
+    y = x[0]
+    assert holder(y, ignore=[x]) == "y in a frame of test_asking_keeps_nothing"
+    del y
+    x.clear()
+    assert gone() is None
+
+
 def test_nobody_holds_what_is_only_looked_at() -> None:
     assert holder(type("Unheld", (), {})(), ignore=[sys._getframe()]) == ""
 
@@ -413,10 +476,10 @@ def test_the_line_is_that_of_scipy(seed: int) -> None:
     rate, error = line(y)
     known = stats.linregress(np.arange(41), y)
     e = y - known.intercept - known.slope * np.arange(41)
-    rho = max(0.0, (np.corrcoef(e[1:], e[:-1])[0, 1] + 2 / 41) / (1 - 4 / 41))
+    rho = max(0.0, (sum(a * b for a, b in pairwise(e)) / sum(e**2) + 2 / 41) / (1 - 4 / 41))
     assert rate == pytest.approx(known.slope, rel=1e-12)
     assert error >= known.stderr * (1 - 1e-12)
-    assert error == pytest.approx(known.stderr * np.sqrt((1 + rho) / (1 - rho)), rel=0.08)
+    assert error == pytest.approx(known.stderr * np.sqrt((1 + rho) / (1 - rho)), rel=1e-9)
     assert fit_growth([0.0] * 41 + list(y)).rate == pytest.approx(rate, rel=1e-12)  # the first half does not count
 
 
@@ -429,6 +492,14 @@ def test_what_levels_off_or_falls_does_not_grow() -> None:
     for series in ([*range(30), *[30] * 10], [0] * 30 + [1] * 10, [0] * 25 + [1] * 8 + [2] * 7, range(40, 0, -1)):
         assert not fit_growth(list(map(float, series))).grows
     assert fit_growth([float(n // 4) for n in range(40)]).grows
+
+
+def test_a_rise_that_ends_in_noise_is_no_growth_though_its_line_rises_clearly() -> None:
+    ramp = [n + 2.0 * (-1) ** n for n in range(10)]
+    flat = [9 - 0.1 * n + 2.0 * (-1) ** n for n in range(10)]
+    rate, error = line(np.array(ramp + flat))
+    assert rate > 3 * error
+    assert not fit_growth([0.0] * 20 + ramp + flat).grows
 
 
 @pytest.mark.parametrize(("memory", "most"), [(0.0, 4), (0.5, 10), (0.8, 20)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,6 +64,7 @@ class Report:
         outlived: bytes, after each call, of those alive for a tenth of the calls or longer.
         tensors: the growth of their number.
         memory: the growth of their bytes; of ``outlived``.
+        swelling: the growth of all live bytes, if they never fall: of a tensor that larger ones replace, call by call.
         allocated: the growth of what CUDA's allocator has handed out; None without CUDA.
         resident: the growth of the process's resident memory; None where the system does not tell.
         garbage: bytes that only Python's collector freed, at the end.
@@ -76,6 +78,7 @@ class Report:
     outlived: list[int]
     tensors: Growth
     memory: Growth
+    swelling: Growth
     allocated: Growth | None
     resident: Growth | None
     garbage: int
@@ -100,6 +103,8 @@ class Report:
         """``leaking: 2.02 MiB a call``, or ``steady``, or where else memory grows."""
         if self.is_leaking:
             return f"leaking: {size(self.memory.rate)} a call"
+        if self.swelling.grows:
+            return f"growing: {size(self.swelling.rate)} a call, in a tensor that is replaced by larger ones"
         if self.elsewhere:
             witness = self.allocated if self.elsewhere.startswith("CUDA") else self.resident
             return f"growing: {size(witness.rate)} a call by {self.elsewhere}, and not in tensors" if witness else ""
@@ -172,10 +177,12 @@ class Watch:
         gc.collect()
         garbage = self.blocks.sweep()
         counts, sizes = self.blocks.outlived(max(1, calls // 10))
-        tensors, memory = fit_growth(counts), fit_growth(sizes)
+        tensors, memory, whole = fit_growth(counts), fit_growth(sizes), self.blocks.outlived(0)[1]
+        falls = any(a > b for a, b in pairwise(whole[calls // 2 :]))
+        swelling = replace(fit_growth(whole), grows=False) if falls else fit_growth(whole)
         stays = _stays(list(self.blocks.known.values()), calls) if tensors.grows and memory.grows else []
         return Report(
-            calls, list(self.live), list(self.bytes), sizes, tensors, memory,
+            calls, list(self.live), list(self.bytes), sizes, tensors, memory, swelling,
             fit_growth(self.allocated) if len(self.allocated) == calls else None,
             fit_growth(self.resident) if all(self.resident) else None,
             garbage, stays,
