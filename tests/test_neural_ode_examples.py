@@ -76,7 +76,7 @@ def test_numbers_kept_by_each_gradient() -> None:
 
 
 def test_gradient_at_tolerances_counts_and_errs() -> None:
-    loose, tight = examples.gradient_at_tolerances(examples.toy_field(2.0, width=16), (1e-3, 1e-7), CPU)
+    loose, tight = examples.gradient_at_tolerances(examples.toy_field(2.0, width=16), (1e-3, 1e-7))
     assert tight["error"] < 1e-2 * loose["error"]
     assert tight["forward"] > loose["forward"]
     assert tight["discrete"] <= tight["forward"]

@@ -164,9 +164,7 @@ def toy_field(stiffness: float = 1.0, width: int = 64) -> MLPField:
     return field
 
 
-def gradient_at_tolerances(
-    field: nn.Module, tolerances: Sequence[float], device: torch.device
-) -> list[dict[str, float]]:
+def gradient_at_tolerances(field: nn.Module, tolerances: Sequence[float]) -> list[dict[str, float]]:
     """Solve ``field`` (on the plane, float64) for a fixed batch with L = Σ z(1)², at each rtol = atol = tolerance.
 
     Returns:
@@ -174,9 +172,9 @@ def gradient_at_tolerances(
         ``adjoint``, ``seminorm`` and ``discrete``, evaluations of the field in the forward and each backward pass.
 
     """
-    start = torch.randn(16, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(11)).to(device)
-    times = torch.tensor([0.0, 1.0], dtype=torch.float64, device=device)
     parameters = tuple(field.parameters())
+    start = torch.randn(16, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(11)).to(parameters[0])
+    times = torch.tensor([0.0, 1.0]).to(parameters[0])
 
     def solve(tolerance: float, gradient: str, options: dict[str, str] | None = None) -> tuple[Tensor, Stats]:
         stats = Stats()
