@@ -38,8 +38,12 @@ def test_small_profiles_run(name: str, device: torch.device) -> None:
     values = [v for column in found.values() for v in (column if isinstance(column, list) else [column])]
     assert values
     assert all(math.isfinite(v) for v in values)
-    assert found == record["run"](0, device, **record["profiles"]["quick"])
-    assert found != record["run"](1, device, **record["profiles"]["quick"])
+    again, other = (record["run"](seed, device, **record["profiles"]["quick"]) for seed in (0, 1))
+    if device.type == "cuda":  # where sums of many threads come in any order
+        assert found == {key: pytest.approx(value, rel=1e-6) for key, value in again.items()}
+    else:
+        assert found == again
+    assert found != other
 
 
 @pytest.mark.parametrize("name", RECORDED)

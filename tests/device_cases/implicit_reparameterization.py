@@ -34,7 +34,7 @@ def dirichlet(on: On) -> Any:
 
 def mixture(on: On) -> Any:
     logits, loc = on(3).requires_grad_(), on(3).requires_grad_()
-    weights, hills = torch.distributions.Categorical(logits=logits), torch.distributions.Normal(loc, 0.7)
+    weights, hills = torch.distributions.Categorical(logits=logits), ir.Normal(loc, 0.7)
     z = ir.MixtureSameFamily(weights, hills).rsample((5,), on.cpu)
     return z, slopes(z, logits, loc)
 

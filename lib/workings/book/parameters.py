@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -126,6 +127,8 @@ def begin(chapter: str, namespace: Mapping[str, Any], table: Sequence[Parameter]
     values = {n: type(p.default)(namespace[n]) for n, p in known.items()}
     is_default = all(values[n] == p.default for n, p in known.items() if n not in ANYWHERE)
     run = Run(chapter, values, _device(values.get("device", "auto")), is_default)
+    # torch says this, once and to no harm, where the first backward pass on a card begins with a matrix product
+    warnings.filterwarnings("ignore", "Attempting to run cuBLAS")
     global _current  # one chapter runs in a kernel; claims and records ask here which
     _current = run
     publish(
