@@ -116,17 +116,6 @@ def test_a_parameter_and_what_is_computed_from_it_are_refused_together(gradient:
 
 
 @pytest.mark.parametrize("gradient", UNTAPED)
-def test_parameters_computed_apart_are_taken_together(gradient: str, device: torch.device) -> None:
-    """Not from one another: by themselves, or by one operation that gives several tensors."""
-    w, y0, t = f64([0.3, 0.7], device, grad=True), f64([1.0], device), f64([0.0, 1.0], device)
-    for _ in range(3):  # Python's numbers for what is gone come again
-        for p, q in ((w.sin()[0], w.exp()[1]), (w.exp()[0], (2 * w).exp()[1]), w.unbind(), (2 * w).unbind()):
-            y = odeint(lambda t, y, p=p, q=q: p * q * y, y0, t, gradient=gradient, adjoint_params=(p, q))
-            slopes = torch.stack(torch.autograd.grad(y[-1].sum(), (p, q)))
-            torch.testing.assert_close(slopes, torch.stack((q, p)) * torch.exp(p * q), rtol=1e-5, atol=0)
-
-
-@pytest.mark.parametrize("gradient", UNTAPED)
 def test_hooks_that_would_run_at_every_evaluation_are_refused(gradient: str, device: torch.device) -> None:
     p, y0, t = f64(0.5, device, grad=True), f64([1.0], device), f64([0.0, 1.0], device)
     hook = p.register_hook(lambda g: 2 * g)

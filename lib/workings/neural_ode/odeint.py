@@ -22,7 +22,7 @@ from workings.neural_ode.gradients import (
     StartTime,
     Stats,
 )
-from workings.neural_ode.parameters import graph, leaf, parameters_of
+from workings.neural_ode.parameters import graph, parameters_of
 from workings.neural_ode.solver import Plan, solve
 from workings.neural_ode.tableaus import METHODS
 
@@ -212,11 +212,8 @@ def tensors(name: str, given: Any) -> list[Tensor]:
         if not isinstance(p, Tensor):
             raise TypeError(f"{name} must hold tensors; got {type(p).__name__}")
     for p in found:
-        # the nodes themselves, since the id of one that Python let go can be another's later; less p's own, which may
-        # have other outputs
-        above = set(graph(p)) - {p.grad_fn}
-        leaves = {id(leaf(node)) for node in above}
-        if any(q is not p and (id(q) in leaves or q.grad_fn in above) for q in found):
+        above = {id(getattr(node, "variable", node)) for node in graph(p)} if p.grad_fn is not None else set()
+        if any(q is not p and (id(q) in above or (q.grad_fn is not None and id(q.grad_fn) in above)) for q in found):
             raise ValueError(
                 f"{name} holds a tensor of shape {tuple(p.shape)} and what it is computed from, which would then count "
                 "twice: let func compute it, or give it alone"

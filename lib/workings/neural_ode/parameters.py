@@ -39,11 +39,11 @@ def parameters_of(
         raise RuntimeError("torch.func cannot transform a solve without a tape: use gradient='backprop'") from error
     output = evaluate(state)
     nodes = graph(output)
-    reached = {id(held): held for node in nodes if (held := leaf(node)) is not None and held is not state}
+    reached = {id(leaf): leaf for node in nodes if (leaf := _leaf(node)) is not None and leaf is not state}
     own = {id(p): p for p in func.parameters() if p.requires_grad} if isinstance(func, nn.Module) else {}
     # what autograd itself recorded on a device's thread is numbered apart, so a low number is only a suspicion: a node
     # of a second evaluation's graph too was there before both
-    suspects = {node for node in nodes if leaf(node) is None and node._sequence_nr() < begun}
+    suspects = {node for node in nodes if _leaf(node) is None and node._sequence_nr() < begun}
     outside = suspects.intersection(graph(evaluate(state))) if suspects else set()
     if outside:
         names = ", ".join(sorted({node.name() for node in outside}))
@@ -66,7 +66,7 @@ def graph(output: Tensor) -> list[Any]:
     return list(nodes)
 
 
-def leaf(node: Any) -> Tensor | None:
+def _leaf(node: Any) -> Tensor | None:
     """Return the tensor whose gradient a node of a graph accumulates, if it is such a node."""
     return node.variable if type(node).__name__ == "AccumulateGrad" else None
 
