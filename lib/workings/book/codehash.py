@@ -50,6 +50,24 @@ def reached(names: Iterable[str]) -> dict[Definition, str]:
     return parts
 
 
+def imports(code: str) -> list[str]:
+    """Return what ``code``, a notebook's say, imports from this package, as `code_hash` takes it.
+
+    >>> imports("import torch; from workings import neural_ode; from workings.book import claim")
+    ['workings.neural_ode:', 'workings.book:claim']
+    """
+    nodes = list(ast.walk(ast.parse(code)))
+    names = [f"{a.name}:" for n in nodes if isinstance(n, ast.Import) for a in n.names if _is_ours(a.name)]
+    found = (n for n in nodes if isinstance(n, ast.ImportFrom) and _is_ours(n.module or ""))
+    return names + [":".join(_origin(n.module or "", a.name)) for n in found for a in n.names]
+
+
+def forget() -> None:
+    """Forget the sources read so far, which may have been edited since."""
+    _source.cache_clear()
+    _definitions.cache_clear()
+
+
 def _is_import(node: ast.AST) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
 

@@ -36,8 +36,9 @@ def run(chapter: str, parameters: Mapping[str, Any], output: Path) -> NotebookNo
     os.environ[QUIET] = "1"
     output.parent.mkdir(parents=True, exist_ok=True)
     executed: NotebookNode = papermill.execute_notebook(
-        path_of(chapter), output, dict(parameters), progress_bar=False, cwd=notebooks.CHAPTERS, kernel_name="python3"
-    )
+        path_of(chapter), output, dict(parameters), progress_bar=False, cwd=notebooks.CHAPTERS, kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # each kernel warns that it talks to this machine without encryption
+    )  # fmt: skip
     used = records(executed, "parameters")[0]["values"]
     ignored = {name: value for name, value in parameters.items() if used[name] != value}
     if ignored:
