@@ -10,7 +10,7 @@ export WORKINGS_QUIET := 1
 # most matrices here are small: more threads would wait for each other
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book test lint unit notebooks mutants run refresh record spread moved mutate bench serve
+.PHONY: help book test lint unit notebooks mutants run sweep refresh record spread moved mutate bench serve
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "The book needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % v[:2])'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make environments: install its venv module (Debian: apt-get install python3-venv)."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test,bench,fast]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test,bench,fast,sweep]'
 	@touch $(READY)
 
 book: $(READY)  ## build the book from the executed chapters
@@ -53,6 +53,11 @@ need = $(if $($(1)),,$(error name a $(2): make $@ $(1)=neural_ode))
 run: $(READY)  ## run a chapter into runs/: CHAPTER=, PROFILE=quick|default|full, SET="name=value ..."
 	$(call need,CHAPTER,chapter)
 	@$(BIN)/python -m workings.book.run $(CHAPTER) --profile $(or $(PROFILE),default) $(SET)
+
+sweep: $(READY)  ## run CHAPTER= over GRID="seed=0:10 width=64,128", PROFILE=, SET=, WORKERS= or SCHEDULER=tcp://...
+	$(call need,CHAPTER,chapter)
+	@WORKINGS_QUIET= $(BIN)/python -m workings.book.sweep $(CHAPTER) --profile $(or $(PROFILE),default) $(SET) \
+	  $(addprefix --grid ,$(GRID)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
 refresh: $(READY)  ## re-run CHAPTER= (or all) and write its outputs back
 	@$(BIN)/python -m workings.book.refresh $(CHAPTER)
