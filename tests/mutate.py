@@ -4,8 +4,9 @@
     python tests/mutate.py sample MODULE [--count 60] [--seed 0] [--only N]
 
 Heavy libraries are imported once; every mutant is then a fork that puts its own copy of the package first on the path
-and runs ``tests/test_<chapter>*.py`` there, quickest test first. The unmutated package runs in the same way before and
-must be green, since otherwise a broken set-up would "kill" every mutant.
+and runs ``tests/test_<chapter>*.py`` there, quickest test first. Before all of them runs the test that killed a mutant
+made by hand the last time, alone: ``tests/mutants/killers.json`` keeps its name. The unmutated package runs in the same
+ways before and must be green, since otherwise a broken set-up would "kill" every mutant.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,11 @@ class Mutant:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} {self.what}"
+
+    @property
+    def key(self) -> str:
+        """What names it while lines move."""
+        return f"{self.file} {self.what}"
 
 
 def _mutant(file: str, what: str, source: bytes, start: int, end: int, replacement: bytes) -> Mutant:
@@ -167,10 +173,15 @@ class Plugin:
 
 
 class Runner:
-    """Runs a chapter's tests against copies of the package, several at a time."""
+    """Runs a chapter's tests against copies of the package, several at a time.
 
-    def __init__(self, project: Project, chapter: str, limit: float | None) -> None:
-        self.project, self.tests = project, project.tests(chapter)
+    ``killers`` holds tests to try alone before all others, by the mutants' keys.
+    """
+
+    def __init__(
+        self, project: Project, chapter: str, limit: float | None, killers: Mapping[str, str] | None = None
+    ) -> None:
+        self.project, self.tests, self.killers = project, project.tests(chapter), dict(killers or {})
         self.asked, self.limit = limit, float("inf")  # the unmutated package may take its time
         self.durations: dict[str, float] = {}
         preload([*project.source.rglob("*.py"), *self.tests], {project.package, "tests"})
@@ -189,8 +200,8 @@ class Runner:
     def mutants(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Outcome]]:
         """Yield each mutant with its outcome as they finish.
 
-        The unmutated package runs among them once more, in the mutants' order of tests: had that order turned a test
-        red, it would look like a kill.
+        The unmutated package runs among them once more, in the mutants' order of tests, after the killers alone: had
+        that turned a test red, it would look like a kill.
         """
         for mutant, outcome in self.run([None, *mutants]):
             if mutant is None:
@@ -203,23 +214,37 @@ class Runner:
             _stop(f"the unmutated package is not green ({outcome.verdict}), so nothing can be said\n{outcome.output}")
 
     def run(self, jobs: Iterable[Mutant | None]) -> Iterator[tuple[Mutant | None, Outcome]]:
-        """Run the tests once for each job, as many at a time as there are processors."""
-        waiting, running = list(jobs)[::-1], dict[int, tuple[Mutant | None, Path, float]]()
+        """Run the tests for each job, as many at a time as there are processors."""
+        running = dict[int, tuple[Mutant | None, Path, float]]()
+        waiting = [(job, self._killers(job)) for job in jobs][::-1]
+        again = set[int]()
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             try:
                 while waiting or running:
                     if waiting and len(running) < (os.cpu_count() or 1):
-                        mutant, place = waiting.pop(), Path(tempfile.mkdtemp(dir=folder))
-                        running[self._start(mutant, place)] = (mutant, place, time.monotonic())
+                        (mutant, first), place = waiting.pop(), Path(tempfile.mkdtemp(dir=folder))
+                        pid = self._start(mutant, place, first)
+                        running[pid] = (mutant, place, time.monotonic())
+                        again |= {pid} if first else set()
                         continue
                     if ended := self._ended(running):
                         mutant, place, _ = running.pop(ended[0])
-                        yield mutant, _outcome(place, *ended[1:])
+                        if ended[0] in again and ended[1] in (0, 4, 5):  # not killed, or the tests are gone: all others
+                            shutil.rmtree(place)
+                            waiting.append((mutant, []))
+                        else:
+                            yield mutant, _outcome(place, *ended[1:])
             finally:
                 for pid in running:
                     _kill(pid)
 
-    def _start(self, mutant: Mutant | None, place: Path) -> int:
+    def _killers(self, job: Mutant | None) -> list[str]:
+        """Return the tests to run before all others: of the unmutated package, those of all mutants."""
+        if job is not None:
+            return [self.killers[job.key]] if job.key in self.killers else []
+        return sorted(set(self.killers.values())) if self.durations else []
+
+    def _start(self, mutant: Mutant | None, place: Path, first: Sequence[str]) -> int:
         copy = place / "lib"
         shutil.copytree(self.project.source, copy / self.project.package, ignore=shutil.ignore_patterns("__pycache__"))
         if mutant is not None:
@@ -230,11 +255,11 @@ class Runner:
             return pid
         status = 3
         try:
-            status = self._test(copy, place)
+            status = self._test(copy, place, first or [*map(str, self.tests)])
         finally:
             os._exit(status)
 
-    def _test(self, copy: Path, place: Path) -> int:
+    def _test(self, copy: Path, place: Path, tests: Sequence[str]) -> int:
         """In the child: run pytest with ``copy`` first on the path, in a process group of its own."""
         os.setpgrp()
         if math.isfinite(self.limit):  # of the processor: what else runs on the machine must not look like a kill
@@ -249,7 +274,7 @@ class Runner:
         import pytest
 
         options = ["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={self.project.root}", f"--basetemp={place}/tmp"]
-        status = int(pytest.main([*options, *map(str, self.tests)], plugins=[Plugin(self.durations, place / "note")]))
+        status = int(pytest.main([*options, *tests], plugins=[Plugin(self.durations, place / "note")]))
         return status if self._imported_only(copy) else WRONG_COPY
 
     def _imported_only(self, copy: Path) -> bool:
@@ -316,11 +341,16 @@ def _stop(message: str) -> NoReturn:
 
 
 def judge(runner: Runner, mutants: Sequence[Mutant], numbers: Sequence[int], show: bool = False) -> int:
-    """Run ``mutants``, print each verdict, the score and the survivors; return how many survive."""
+    """Run ``mutants``, print each verdict, the score and the survivors; return how many survive.
+
+    The runner's killers are then those of this run.
+    """
     numbered = dict(zip(map(id, mutants), numbers, strict=True))
     verdicts: list[tuple[str, Mutant]] = []
+    killers: dict[str, str] = {}
     for mutant, outcome in runner.mutants(mutants):
         verdicts.append((outcome.verdict, mutant))
+        killers |= {mutant.key: outcome.failed} if outcome.failed else {}
         by = f"  by {outcome.failed.rpartition('/')[2]}" if outcome.failed else ""
         print(f"{numbered[id(mutant)]:4d}  {outcome.verdict:10s} {outcome.seconds:5.1f} s  {mutant}{by}", flush=True)
         if show:
@@ -331,6 +361,7 @@ def judge(runner: Runner, mutants: Sequence[Mutant], numbers: Sequence[int], sho
     print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants killed{noted}")
     for m in survivors:
         print(f"survivor {numbered[id(m)]}: {m}\n{_prefixed('-', m.before)}\n{_prefixed('+', m.after)}")
+    runner.killers = killers
     return len(survivors)
 
 
@@ -341,14 +372,19 @@ def _prefixed(mark: str, text: str) -> str:
 def hand(project: Project, chapters: Sequence[str], limit: float | None) -> int:
     """Run the hand-made mutants of ``chapters`` (all with a table, if none is named)."""
     tables = project.root / "tests" / "mutants"
-    survivors = 0
+    notes, survivors = tables / "killers.json", 0
     for chapter in chapters or sorted(p.stem for p in tables.glob("*.py")):
         if not (tables / f"{chapter}.py").is_file():
             _stop(f"there is no tests/mutants/{chapter}.py")
         mutants = by_hand(project.source, tables / f"{chapter}.py")
-        runner = Runner(project, chapter, limit)
+        known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+        runner = Runner(project, chapter, limit, known.get(chapter))
         runner.baseline()
         survivors += judge(runner, mutants, range(len(mutants)))
+        known[chapter] = runner.killers
+        fresh = notes.with_suffix(".new")
+        fresh.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.replace(notes)
     return min(survivors, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -77,6 +78,46 @@ def test_a_killed_mutant_and_a_survivor(toy: Path) -> None:
     assert "1 of 2 mutants killed\n" in done.stdout
     assert "numbers.py:7 why 0  by test_numbers.py::test_double" in done.stdout
     assert "survivor 1: numbers.py:5 why 1\n  -     if x > 1000:\n  +     if x > 2000:\n" in done.stdout
+
+
+KILLER = "tests/test_numbers.py::test_double"
+
+
+def test_who_killed_a_mutant_is_tried_first_the_next_time(toy: Path) -> None:
+    """Before another that kills the mutant as well, whichever of the two is quicker."""
+    notes = toy / "tests/mutants/killers.json"
+    (toy / "tests/test_numbers.py").write_text(
+        TESTS.replace("def test_half", "def test_six(): assert double(3) == 6\n\ndef test_half")
+    )
+    by_hand(toy, ("2 * x", "3 * x"))
+    [killer] = json.loads(notes.read_text())["numbers"].values()
+    other = {"double": "six", "six": "double"}[killer.rpartition("_")[2]]
+    notes.write_text(notes.read_text().replace(killer, f"tests/test_numbers.py::test_{other}"))
+    done = by_hand(toy, ("2 * x", "3 * x"))
+    assert f"why 0  by test_numbers.py::test_{other}\n" in done.stdout
+    assert f"::test_{other}" in notes.read_text()
+
+
+@pytest.mark.parametrize("stale", ["test_half", "test_that_is_gone"])
+def test_who_does_not_kill_any_more_saves_nobody(toy: Path, stale: str) -> None:
+    notes = toy / "tests/mutants/killers.json"
+    toy.joinpath("tests/mutants").mkdir(exist_ok=True)
+    notes.write_text(json.dumps({"numbers": {"numbers.py why 0": KILLER.replace("test_double", stale)}, "other": {}}))
+    done = by_hand(toy, ("2 * x", "3 * x"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "why 0  by test_numbers.py::test_double\n1 of 1 mutants killed\n" in done.stdout
+    assert json.loads(notes.read_text()) == {"numbers": {"numbers.py why 0": KILLER}, "other": {}}
+
+
+def test_a_killer_that_is_red_alone_stops_it(toy: Path) -> None:
+    """It needs a test before it, and would seem to kill every mutant."""
+    tests = "import toy\n\ndef test_before():\n    toy.ready = True\n\ndef test_after():\n    assert toy.ready\n"
+    (toy / "tests/test_numbers.py").write_text(tests)
+    killers = {"numbers": {"numbers.py why 0": "tests/test_numbers.py::test_after"}}
+    (toy / "tests/mutants/killers.json").write_text(json.dumps(killers))
+    done = by_hand(toy, ("2 * x", "3 * x"))
+    assert done.returncode == 1
+    assert "the unmutated package is not green" in done.stderr
 
 
 def test_a_mutant_that_waits_for_ever_is_stopped_as_well(toy: Path) -> None:

@@ -281,6 +281,6 @@ RECORDED: dict[str, dict[str, Any]] = {
     "human": {
         "run": brain,
         "seeds": range(1),
-        "profiles": {"quick": {**MOUSE, "k": 4, "link": False}, "full": {**HUMAN, "k": 16, "link": False}},
+        "profiles": {"quick": {**MOUSE, "k": 4, "link": False}, "full": {**HUMAN, "k": 8, "link": False}},
     },
 }
