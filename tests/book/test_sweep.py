@@ -19,11 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import pyarrow.parquet
 import pytest
+from distributed import CancelledError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import workings
@@ -70,7 +72,10 @@ class Cluster:
         self.folder, self.file = folder, folder / "scheduler.json"
         self.environment = os.environ | {"PYTHONPATH": str(folder / "lib"), "TOY": str(folder), "WORKINGS_QUIET": "1"}
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.start("scheduler", "--port", "0", "--host", "127.0.0.1")
+
+    def begin(self) -> None:
+        # none of them outlives a test run that is killed
+        self.start("scheduler", "--port", "0", "--host", "127.0.0.1", "--idle-timeout", "300 s")
         self.workers = [self.worker(), self.worker()]
         wait(lambda: self.file.exists() and self.file.read_text().endswith("}"))
         self.address = json.loads(self.file.read_text())["address"]
@@ -81,7 +86,8 @@ class Cluster:
         return self.processes[-1]
 
     def worker(self) -> subprocess.Popen[bytes]:
-        return self.start("worker", "--no-nanny", "--nthreads", "1", "--local-directory", str(self.folder))
+        options = ["--no-nanny", "--nthreads", "1", "--local-directory", str(self.folder), "--death-timeout", "60 s"]
+        return self.start("worker", *options)
 
     def log(self) -> list[list[str]]:
         """The mode, seed, size and parent of each kernel that began."""
@@ -92,10 +98,10 @@ class Cluster:
         """Run a sweep as from the command line."""
         command = [sys.executable, "-m", "workings.book.sweep", *arguments]
         variables = self.environment | environment
-        return subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=300)
 
 
-def wait(until: Callable[[], Any], most: float = 60) -> None:
+def wait(until: Callable[[], Any], most: float = 180) -> None:
     began = time.monotonic()
     while not until():
         assert time.monotonic() - began < most, "it does not come"
@@ -128,10 +134,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     (folder / "chapters").mkdir()
     nbformat.write(toy(), folder / "chapters" / "toy.ipynb")
     started = Cluster(folder)
-    yield started
-    for process in started.processes[::-1]:
-        process.kill()
-        process.wait()
+    try:
+        started.begin()
+        yield started
+    finally:
+        for process in started.processes[::-1]:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture
@@ -234,7 +243,7 @@ def test_a_run_whose_worker_is_killed_is_run_by_another(book: Cluster, tmp_path:
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         (book.folder / "go").touch()
-        assert done.result(timeout=60) == 0
+        assert done.result(timeout=180) == 0
     assert [(row["seed"], row["run.error"], row["claim.half"]) for row in rows(tmp_path)] == [
         ("0", "", "0.5"), ("1", "", "0.5"),
     ]  # fmt: skip
@@ -246,14 +255,18 @@ def test_a_run_whose_worker_is_killed_is_run_by_another(book: Cluster, tmp_path:
 def test_a_run_that_kills_its_workers_fails_alone_here_too(book: Cluster, tmp_path: Path) -> None:
     """On a cluster of its own, as from the command line; the dead worker's place is taken by a new one."""
     done = book.command(
-        "chapters/toy.ipynb", "mode=kill", "--grid", "seed=0:2", "--workers", "1", "--folder", str(tmp_path),
-        DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0", DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION="1.0",
+        "chapters/toy.ipynb", "mode=kill", "--grid", "seed=1,0,2", "--workers", "1", "--folder", str(tmp_path),
+        DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert done.stdout == f"{tmp_path}/table.csv: 2 runs, 0 of them there before, 1 failed\n"
-    fine, failed = rows(tmp_path)
-    assert (fine["run.error"], fine["claim.half"], failed["claim.half"]) == ("", "0.5", "")
+    assert done.stdout == f"{tmp_path}/table.csv: 3 runs, 0 of them there before, 1 failed\n"
+    failed, *others = rows(tmp_path)
     assert "KilledWorker" in failed["run.error"]
+    assert [(row["run.error"], row["claim.half"]) for row in others] == [("", "0.5")] * 2
+    assert not list((tmp_path / failed["run.key"]).iterdir())
+    assert [seed for _, seed, *_ in book.log()] == ["1", "0", "2"]
+    killed, *survived = [parent for *_, parent in book.log()]
+    assert killed not in survived
     assert "it/s" not in done.stderr
     assert "Kernel is running" not in done.stderr
 
@@ -265,7 +278,7 @@ def test_code_that_is_edited_meanwhile_is_no_run_of_the_sweep(book: Cluster, tmp
         wait(book.log)
         (book.folder / "lib" / "workings" / "toy.py").write_text(TOY.replace("/ 2", "/ 3"))
         (book.folder / "go").touch()
-        assert done.result(timeout=60) == 1
+        assert done.result(timeout=180) == 1
     (row,) = rows(tmp_path)
     assert re.match(r"ValueError: the code of toy in .* is \w{16}, not \w{16} as the sweep began", row["run.error"])
     assert not list(tmp_path.glob("*/result.json"))
@@ -405,15 +418,29 @@ def test_the_lock_is_open_again_however_a_sweep_ends(error: type[BaseException] 
         pass
 
 
+def test_a_scheduler_that_goes_is_no_fault_of_the_runs() -> None:
+    def result() -> None:
+        raise CancelledError
+
+    future: Any = SimpleNamespace(result=result)
+    with pytest.raises(OSError, match="the scheduler is gone"):
+        sweep._outcome(future)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [(KeyboardInterrupt(), 130, "stopped"), (OSError("the disk is full"), 1, "stopped: the disk is full")],
+)
 def test_a_sweep_that_is_stopped_says_how_it_goes_on(
-    book: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    book: Cluster, tmp_path: Path, error: BaseException, status: int, said: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     def stop(*given: Any) -> None:
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(sweep, "sweep", stop)
-    assert main(["toy", "--grid", "seed=1", "--folder", str(tmp_path)]) == 130
-    assert f"stopped; the same command goes on with what {tmp_path} lacks" in capsys.readouterr().err
+    assert main(["toy", "--grid", "seed=1", "--folder", str(tmp_path)]) == status
+    assert f"{said}; the same command goes on with what {tmp_path} lacks" in capsys.readouterr().err
 
 
 # ---- the grid and the hash -------------------------------------------------------------------------------------------

@@ -24,9 +24,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from nbformat import NotebookNode
@@ -40,12 +41,12 @@ from workings.book.progress import progress
 from workings.book.run import assignment, run
 
 try:
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import CancelledError, Client, Future, LocalCluster
 except ImportError:
     raise ImportError("sweeps need Dask's distributed: pip install 'workings[book,sweep]'") from None
 
 RANGE = re.compile(r"(-?\d+):(-?\d+)(?::(-?[1-9]\d*))?")
-PATIENCE = "10 s"  # for a scheduler's first answer
+PATIENCE = "30 s"  # for a scheduler's first answer
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ def store(folder: Path, point: Point, outcome: Mapping[str, Any]) -> None:
     """Store the notebook of a run and, if it did not fail, its result, which finishes it."""
     place = folder / point.key
     place.mkdir(exist_ok=True)
-    (place / "executed.ipynb").write_text(outcome["notebook"], encoding="utf-8")
+    if outcome["notebook"]:
+        (place / "executed.ipynb").write_text(outcome["notebook"], encoding="utf-8")
     if not outcome["error"]:
         result = {"chapter": point.chapter, "code": point.code, "parameters": point.values, **outcome}
         del result["notebook"]
@@ -238,19 +240,40 @@ def sweep(
     missing = {point.key: point for point in wanted if point.key not in outcomes}
     if missing:
         with _client(scheduler, workers) as client:
-            # a run whose worker dies is given to another one; after a few, the run itself is taken for the culprit
-            futures = [client.submit(execute, point, key=key) for key, point in missing.items()]
-            ended = as_completed(futures)
-            for _ in progress(range(len(futures)), f"sweep of {wanted[0].chapter}"):
-                future = next(ended)
-                try:
-                    outcome = future.result()
-                except Exception as error:  # the run killed its workers
-                    outcome = {"error": said(error), "seconds": None, "claims": {}, "notebook": ""}
-                store(folder, missing[future.key], outcome)
-                outcomes[future.key] = outcome
-                future.release()
+            bar, ended = progress(range(len(missing)), f"sweep of {wanted[0].chapter}"), _ended(client, missing)
+            for _, (key, outcome) in zip(bar, ended, strict=True):
+                store(folder, missing[key], outcome)
+                outcomes[key] = outcome
     return [_row(point, outcomes[point.key]) for point in wanted]
+
+
+def _ended(client: Client, points: Mapping[str, Point]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the key and outcome of each run as it ends; as many are under way as the workers have threads.
+
+    Not one more: Dask gives the runs of a worker that dies to another one, but counts the death against every run
+    that the worker held, also those that only waited there. Raises ``ConnectionError`` when the scheduler is gone.
+    """
+    waiting = list(points)[::-1]
+    held: dict[str, Future[Any]] = {}
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
+    while waiting or held:
+        threads = sum(client.nthreads().values())
+        while waiting and len(held) < max(threads, 1):
+            key = waiting.pop()
+            held[key] = client.submit(execute, points[key], key=key)
+            held[key].add_done_callback(ended.put)
+        with suppress(Empty):  # and then look whether there are more workers
+            key = str(ended.get(timeout=1).key)
+            yield key, _outcome(held.pop(key))
+
+
+def _outcome(future: Future[Any]) -> dict[str, Any]:
+    try:
+        return dict(future.result())
+    except CancelledError:
+        raise ConnectionError("the scheduler is gone") from None
+    except Exception as error:  # the run has lost its workers, too often
+        return {"error": said(error), "seconds": None, "claims": {}, "notebook": ""}
 
 
 @contextmanager
@@ -330,9 +353,10 @@ def main(arguments: list[str] | None = None) -> int:
             path = write_table(folder, rows)
     except ValueError as error:
         parser.error(str(error))
-    except KeyboardInterrupt:
-        print(f"stopped; the same command goes on with what {folder} lacks", file=sys.stderr)
-        return 130
+    except (OSError, KeyboardInterrupt) as error:
+        why = f": {error}" if str(error) else ""
+        print(f"stopped{why}; the same command goes on with what {folder} lacks", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
     failed = sum(bool(row["run.error"]) for row in rows)
     print(f"{path}: {len(rows)} runs, {before} of them there before, {failed} failed")
     return 1 if failed else 0
