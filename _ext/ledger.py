@@ -129,15 +129,40 @@ class Errata(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
+def form(tex: str) -> str:
+    r"""Write LaTeX as Markdown: words outside of formulas as words, which wrap where a formula would be too wide.
+
+    >>> form(r"a_j \text{ are the coefficients}")
+    '$a_j$ are the coefficients'
+    >>> form(r"\texttt{echo \$0}")
+    '`echo $0`'
+    >>> form(r"\mu_{\text{left}}")
+    '$\\mu_{\\text{left}}$'
+    """
+    pieces = re.split(r"(\\text(?:tt)?\{[^{}]*\})", tex)  # formulas at even places, words at odd ones
+    if any(formula.count("{") != formula.count("}") for formula in pieces[::2]):
+        return f"${tex}$"  # words inside of a formula
+    made = []
+    for k, piece in enumerate(pieces):
+        words = piece.partition("{")[2].removesuffix("}")
+        if k % 2 == 0:
+            made.append(f"${piece.strip()}$" if piece.strip() else "")
+        elif piece.startswith(r"\texttt"):
+            made.append("`" + words.replace(r"\$", "$") + "`")
+        else:
+            made.append(words)
+    return "".join(made)
+
+
 def _erratum(chapter: str, claim: dict[str, Any]) -> list[str]:
     erratum = claim["erratum"]
     corrected, printed = ("is off by", "by ") if claim["is_deviation"] else ("gives", "")
     return [
         f"**{erratum['where']}** {claim['says']}",
         "",
-        f"Printed: ${erratum['printed']}$",
+        f"Printed: {form(erratum['printed'])}",
         "",
-        f"Corrected: ${erratum['corrected']}$",
+        f"Corrected: {form(erratum['corrected'])}",
         "",
         f"{erratum['reading']} "
         f"The corrected form {corrected} {value_text(claim)}, the printed one {printed}{value_text(claim, 'wrong')} "

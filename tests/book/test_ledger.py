@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 import torch
+from extensions import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from workings import checks
@@ -416,3 +417,18 @@ def test_a_number_that_there_is_not_turns_the_build_red(source: Path) -> None:
         name, key = re.fullmatch(r"\{(\w+)\}`(.*)`", role).groups()  # type: ignore[union-attr]
         assert f"{name}: {key}: " in done.stderr
     assert len(re.findall("^.*WARNING", done.stderr, re.M)) == len(BAD)
+
+
+@pytest.mark.parametrize(
+    ("tex", "markdown"),
+    [
+        (r"a_j \text{ are the coefficients}", "$a_j$ are the coefficients"),
+        (r"\text{avoid what was saved}", "avoid what was saved"),
+        (r"\texttt{echo \$0}", "`echo $0`"),
+        (r"x_1 \text{ to } x_{j-1}", "$x_1$ to $x_{j-1}$"),
+        (r"\mu_{\text{left}} + 1", r"$\mu_{\text{left}} + 1$"),
+        (r"\log \mu", r"$\log \mu$"),
+    ],
+)
+def test_words_of_an_erratum_wrap(tex: str, markdown: str) -> None:
+    assert load("ledger").form(tex) == markdown
