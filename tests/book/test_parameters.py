@@ -43,6 +43,7 @@ def test_good_parameters_start_a_run() -> None:
         ({"noisy": 1}, r"'noisy' is 1 \(int\); allowed: bool"),
         ({"rate": 1.01}, "'rate' is 1.01; allowed: float from 0.0 to 1.0"),
         ({"rate": math.nan}, "'rate' is nan"),
+        ({"rate": 10**400}, r"'rate' is 10+ \(int\); allowed: float from 0.0 to 1.0"),  # more than a float holds
         ({"method": "heun"}, "'method' is 'heun'; allowed: one of 'euler', 'midpoint'"),
         ({"In": ["", "# parameters\nseeed = 3"]}, "'seeed' is unknown; the parameters of toy are seed, rate, method"),
         ({"In": ["# parameters\nseed = 3", "# Parameters\nsead: int = 3"]}, "'sead' is unknown"),
@@ -66,6 +67,13 @@ def test_a_missing_parameter_and_a_bad_one_are_both_named() -> None:
 def test_a_misspelt_name_that_was_mended_no_longer_counts() -> None:
     cells = ["# parameters\nseeed = 3", "x = 1", "# parameters\nseed = 3"]
     assert begin("toy", GOOD | {"In": cells}, TABLE).is_default
+
+
+def test_a_parameters_cell_that_is_no_python_was_not_run_and_does_not_count() -> None:
+    cells = ["# parameters\nseed = = 3", "# parameters\nseed = 3"]
+    assert not begin("toy", GOOD | {"In": cells, "seed": 3}, TABLE).is_default
+    with pytest.raises(ValueError, match="'sead' is unknown"):
+        begin("toy", GOOD | {"In": [*cells, "# Parameters\nsead = 3"]}, TABLE)
 
 
 def test_names_outside_the_parameters_cell_are_free() -> None:

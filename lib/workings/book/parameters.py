@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, TypeVar
@@ -60,7 +61,7 @@ class Parameter:
     def refuse(self, value: Any) -> str | None:
         """Return why ``value`` is not allowed, or None."""
         kind = type(self.default)
-        if kind is float and type(value) is int:
+        if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
             value = float(value)
         if type(value) is not kind or (kind is float and not math.isfinite(value)):
             return f"parameter {self.name!r} is {value!r} ({type(value).__name__}); allowed: {self.allowed}"
@@ -154,8 +155,9 @@ def _assigned(cells: Sequence[str]) -> list[str]:
         if source.startswith("# parameters"):
             names = []  # the cell was run anew, perhaps to mend a name: what it held before no longer counts
         if source.startswith(("# parameters", "# Parameters")):
-            found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name))
-            names += [n.id for n in found if isinstance(n.ctx, ast.Store)]
+            with suppress(SyntaxError):  # IPython keeps such a cell too, though nothing of it was run
+                found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name))
+                names += [n.id for n in found if isinstance(n.ctx, ast.Store)]
     return names
 
 
