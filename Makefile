@@ -10,7 +10,7 @@ export WORKINGS_QUIET := 1
 # most matrices here are small: more threads would wait for each other
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book test lint unit notebooks mutants run sweep refresh record spread moved mutate bench serve
+.PHONY: help book test lint unit notebooks mutants run sweep refresh record spread settings moved mutate bench serve
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -68,6 +68,9 @@ record: $(READY)  ## run the recorded experiments of CHAPTER=, PROFILE=default|f
 
 spread: $(READY)  ## measure how the results of CHAPTER= (or all) vary over seeds
 	@WORKINGS_QUIET= $(BIN)/python -m workings.book.spread $(CHAPTER)
+
+settings: $(READY)  ## run CHAPTER= (or all) at COUNT=20 settings that its table allows, and record what came
+	@WORKINGS_QUIET= $(BIN)/python -m workings.book.settings $(CHAPTER) --count $(or $(COUNT),20)
 
 moved: $(READY)  ## what moved since SINCE=main: claims, records, equations of CHAPTER= (or what changed)
 	@$(BIN)/python -m workings.book.moved --since $(or $(SINCE),main) $(CHAPTER)

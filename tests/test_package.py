@@ -179,7 +179,7 @@ def test_a_command_given_a_wrong_chapter_says_which_there_are(command: str, caps
 
 def test_there_is_a_command_for_each_task() -> None:
     tasks = {command.rpartition(".")[2] for command in COMMANDS}
-    assert tasks == {"check", "colab", "moved", "record", "refresh", "run", "spread", "sweep"}
+    assert tasks == {"check", "colab", "moved", "record", "refresh", "run", "settings", "spread", "sweep"}
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
