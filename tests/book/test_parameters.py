@@ -99,6 +99,13 @@ def test_without_a_card_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         begin("toy", GOOD | {"device": "cuda"}, TABLE)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_without_a_range_a_float_is_finite_too(value: float) -> None:
+    shift = Parameter("shift", 0.5, "how far")
+    assert shift.refuse(value) == f"parameter 'shift' is {value!r} (float); allowed: float"
+    assert shift.refuse(-(10.0**300)) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,7 @@ def test_what_came_of_each_setting_is_recorded(
     monkeypatch.setattr(settings, "table", lambda _: ROWS)
     monkeypatch.setattr(settings, "attempt", lambda _, setting: ["it stops", "twice"] if setting["noisy"] else [])
     monkeypatch.setattr(settings, "write", write)
+    monkeypatch.setattr(settings, "_seconds", iter((1.0, 1.26, 3.0, 5.0, 5.0, 5.0, 5.0, 6.0, 7.0, 10.0)).__next__)
     monkeypatch.setenv("WORKINGS_QUIET", "1")
     assert settings.main(["toy", "--count", "5"]) == 0
     ((given, more),) = stored
@@ -132,9 +135,16 @@ def test_what_came_of_each_setting_is_recorded(
     noisy = [setting["noisy"] for setting in DRAWN[:5]]
     assert 0 < sum(noisy) < 5
     assert given[2]["run.faults"] == ["it stops; twice" if one else "" for one in noisy]
-    assert len(given[2]["run.seconds"]) == 5
-    assert (more["code"], more["command"]) == (["workings.toy"], "make settings CHAPTER=toy COUNT=5")
+    assert given[2]["run.seconds"] == [0.3, 2.0, 0.0, 1.0, 3.0]
+    assert (more["code"], more["seeds"]) == (["workings.toy"], [setting["seed"] for setting in DRAWN[:5]])
+    assert more["command"] == "make settings CHAPTER=toy COUNT=5"
     assert capsys.readouterr().out == f"toy: 5 settings in results/toy/settings.json, {sum(noisy)} with faults\n"
+
+
+def test_the_seconds_are_those_of_processes_that_ended() -> None:
+    before = settings._seconds()
+    subprocess.run([sys.executable, "-c", "sum(range(10**6))"], check=True)
+    assert settings._seconds() > before
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,18 +83,27 @@ def attempt(chapter: str, setting: dict[str, Any]) -> list[str]:
 
 
 def store(chapter: str, count: int = COUNT) -> str:
-    """Run ``chapter`` at ``count`` settings, store what came as a record, and return that in words."""
+    """Run ``chapter`` at ``count`` settings, store what came as a record, and return that in words.
+
+    Times are seconds of a processor.
+    """
     columns: dict[str, list[Any]] = {}
     for number in progress(range(count), f"settings of {chapter}"):
-        setting, started = draw(table(chapter), number), time.monotonic()
+        setting, before = draw(table(chapter), number), _seconds()
         found = attempt(chapter, setting)
-        row = {**setting, "run.seconds": round(time.monotonic() - started, 1), "run.faults": "; ".join(found)}
+        row = {**setting, "run.seconds": round(_seconds() - before, 1), "run.faults": "; ".join(found)}
         for name, value in row.items():
             columns.setdefault(name, []).append(value)
     command, code = f"make settings CHAPTER={chapter} COUNT={count}", [f"workings.{chapter}"]
-    write(chapter, "settings", columns, code=code, command=command, parameters={"count": count})
+    write(chapter, "settings", columns, code=code, command=command, parameters={"count": count}, seeds=columns["seed"])
     failed = sum(map(bool, columns["run.faults"]))
     return f"{chapter}: {count} settings in results/{chapter}/settings.json, {failed} with faults"
+
+
+def _seconds() -> float:
+    """Return the seconds that kernels had of a processor so far: what else the machine does is not in them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(arguments: list[str] | None = None) -> int:
