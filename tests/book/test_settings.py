@@ -36,8 +36,8 @@ def drawn(name: str) -> list[Any]:
     return [setting[name] for setting in DRAWN[1:]]
 
 
-def claim(name: str, kind: str, status: str, measured: float | str = 1.0) -> dict[str, Any]:
-    return {"claim": {"name": name, "kind": kind, "status": status, "measured": measured, "wrong": 3.0}}
+def claim(name: str, kind: str, status: str, **forms: float | str) -> dict[str, Any]:
+    return {"claim": {"name": name, "kind": kind, "status": status, "measured": 1.0, "wrong": 3.0, **forms}}
 
 
 def notebook(*claims: dict[str, Any], **stream: str) -> Any:
@@ -96,7 +96,8 @@ def test_a_good_run_has_no_fault() -> None:
         (notebook(), ["it states nothing and not exact, loss"]),
         (notebook(GOOD[0], claim("loss", "result", "holds")), ["the result 'loss' is shown as holds"]),
         (notebook(claim("exact", "identity", "unclaimed"), GOOD[1]), ["the identity 'exact' is shown as unclaimed"]),
-        (notebook(GOOD[0], claim("loss", "result", "unclaimed", "nan")), ["the result 'loss' measures nan"]),
+        (notebook(GOOD[0], claim("loss", "result", "unclaimed", measured="nan")), ["the result 'loss' measures nan"]),
+        (notebook(GOOD[0], claim("loss", "result", "unclaimed", wrong="nan")), ["the result 'loss' measures nan"]),
         (notebook(*GOOD, name="stderr", text="divided by zero\n"), ["it writes to stderr: divided by zero"]),
     ],
 )
