@@ -41,12 +41,14 @@ from workings.book.progress import progress
 from workings.book.run import assignment, run
 
 try:
+    import dask
     from distributed import CancelledError, Client, Future, LocalCluster
 except ImportError:
     raise ImportError("sweeps need Dask's distributed: pip install 'workings[book,sweep]'") from None
 
 RANGE = re.compile(r"(-?\d+):(-?\d+)(?::(-?[1-9]\d*))?")
 PATIENCE = "30 s"  # for a scheduler's first answer
+RESTART = "10 minutes"  # for a worker that starts anew on a busy machine
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,12 @@ def _outcome(future: Future[Any]) -> dict[str, Any]:
 def _client(scheduler: str | None, workers: int | None) -> Iterator[Client]:
     with ExitStack() as opened:
         if scheduler is None:
-            here = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            # else, when a worker that died is not back in 15 s, its place is given up and its runs wait for ever
+            opened.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": RESTART}))
+            any_port = {"dashboard_address": ":0"}
+            here = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=any_port
+            )
             yield opened.enter_context(Client(opened.enter_context(here)))
             return
         try:
