@@ -1,4 +1,5 @@
-// Makes explorers and the cover move, and lets the keyboard scroll what is too wide. Without it each shows a still.
+// Makes explorers and the cover move, lets the keyboard scroll what is too wide, readies the page for paper, and keeps
+// what was read for times without a network. Without it each picture shows a still.
 "use strict";
 {
   function show(explorer) {
@@ -57,6 +58,29 @@
     }
   }
 
+  // On paper colours are light, and answers open, for nobody can open them there. (Solutions open by the theme's script.)
+  function paper() {
+    const root = document.documentElement, theme = root.dataset.theme;
+    const answers = [...document.querySelectorAll("details.sd-dropdown:not([open])")];
+    root.dataset.theme = "light";
+    for (const answer of answers) answer.open = true;
+    window.addEventListener("afterprint", () => {
+      root.dataset.theme = theme;
+      for (const answer of answers) answer.open = false;
+    }, {once: true});
+  }
+
+  // The worker keeps what this page loads, also what it loaded before the worker was there.
+  async function keep() {
+    const root = new URL(document.documentElement.dataset.content_root, location.href);
+    await navigator.serviceWorker.register(new URL("worker.js", root));
+    const registration = await navigator.serviceWorker.ready;
+    const tell = (addresses) => registration.active.postMessage(addresses);
+    tell([location.href]);
+    new PerformanceObserver((list) => tell(list.getEntries().map((entry) => entry.name)))
+      .observe({type: "resource", buffered: true});
+  }
+
   window.addEventListener("load", () => {
     for (const explorer of document.querySelectorAll(".wk-explore")) {
       explorer.addEventListener("input", () => show(explorer));
@@ -67,5 +91,7 @@
     window.addEventListener("resize", reachable);
     document.addEventListener("toggle", reachable, true); // a fold has opened
     window.MathJax?.startup?.promise?.then(reachable);
+    if (location.protocol.startsWith("http") && navigator.serviceWorker) keep().catch(() => {}); // the book works without
   });
+  window.addEventListener("beforeprint", paper);
 }
