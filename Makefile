@@ -10,7 +10,7 @@ export WORKINGS_QUIET := 1
 # most matrices here are small: more threads would wait for each other
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book test lint unit notebooks mutants run sweep refresh record spread settings moved mutate bench serve
+.PHONY: help book test lint unit notebooks mutants run sweep refresh record spread settings moved mutate bench serve zip
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -84,3 +84,6 @@ bench: $(READY)  ## time CHAPTER= (or all) against its peers, side by side; WRIT
 
 serve: book  ## build the book and serve it on http://localhost:8000
 	@$(BIN)/python -m http.server --directory _build/html 8000
+
+zip: book  ## build the book and pack it into one file to read offline
+	@$(BIN)/python _ext/offline.py
