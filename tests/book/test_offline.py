@@ -49,6 +49,11 @@ WHOLE = ".wk-card, .wk-explore, .cell_input, div.cell_output:has(img), figure, d
 CUT = """all => all.filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
   && getComputedStyle(e).overflowX !== "visible")
   .map((e) => `${e.scrollWidth} px in ${e.clientWidth}: ${e.outerHTML.slice(0, 100)}`)"""
+WRAPPED = """all => all.filter((e) => {
+  const lines = e.textContent.trimEnd().split("\\n"), style = getComputedStyle(e);
+  const high = e.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
+  return high > (lines.length + 0.5) * parseFloat(style.lineHeight) && lines.every((line) => line.length <= 88);
+}).map((e) => e.textContent.slice(0, 100))"""
 PALE = """all => [...new Set(all.filter((e) => e.getClientRects().length && [...e.childNodes].some(
   (n) => n.nodeType === 3 && n.data.trim())).map((e) => getComputedStyle(e).color))].filter((colour) => {
     const [r, g, b] = colour.match(/[\\d.]+/g).map((x) => {
@@ -68,7 +73,7 @@ def unprintable(tab: Page) -> dict[str, list[str]]:
     breakable = f"all => all.filter((e) => getComputedStyle(e).breakInside !== 'avoid').map((e) => {START})"
     return {
         "useless": tab.locator(USELESS).evaluate_all(shown),
-        "cut": find.sideways(tab) + body.evaluate_all(CUT),
+        "cut": find.sideways(tab) + body.evaluate_all(CUT) + tab.locator("article pre").evaluate_all(WRAPPED),
         "pale": tab.locator("article :not(mjx-container *)").evaluate_all(PALE) + body.evaluate_all(inverted),
         "breakable": tab.locator(f"article :is({WHOLE})").evaluate_all(breakable),
     }
