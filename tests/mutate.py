@@ -340,8 +340,8 @@ def _stop(message: str) -> NoReturn:
 # ---- the commands --------------------------------------------------------------------------------------------------
 
 
-def judge(runner: Runner, mutants: Sequence[Mutant], numbers: Sequence[int], show: bool = False) -> int:
-    """Run ``mutants``, print each verdict, the score and the survivors; return how many survive.
+def judge(runner: Runner, mutants: Sequence[Mutant], numbers: Sequence[int], show: bool = False) -> list[Mutant]:
+    """Run ``mutants``, print each verdict, the score and the survivors; return those.
 
     The runner's killers are then those of this run.
     """
@@ -362,7 +362,7 @@ def judge(runner: Runner, mutants: Sequence[Mutant], numbers: Sequence[int], sho
     for m in survivors:
         print(f"survivor {numbered[id(m)]}: {m}\n{_prefixed('-', m.before)}\n{_prefixed('+', m.after)}")
     runner.killers = killers
-    return len(survivors)
+    return survivors
 
 
 def _prefixed(mark: str, text: str) -> str:
@@ -380,21 +380,35 @@ def hand(project: Project, chapters: Sequence[str], limit: float | None) -> int:
         known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
         runner = Runner(project, chapter, limit, known.get(chapter))
         runner.baseline()
-        survivors += judge(runner, mutants, range(len(mutants)))
-        known[chapter] = runner.killers
-        fresh = notes.with_suffix(".new")
-        fresh.write_text(json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-        fresh.replace(notes)
+        survivors += len(judge(runner, mutants, range(len(mutants))))
+        _write(notes, known | {chapter: runner.killers})
     return min(survivors, 1)
 
 
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
 def sample(project: Project, module: str, count: int, seed: int, only: int | None, limit: float | None) -> int:
-    """Run a seeded sample of mutants of ``module``; survivors are for a person to judge, so they are no failure."""
+    """Run a seeded sample of mutants of ``module``; survivors are for a person to judge, so they are no failure.
+
+    ``tests/mutants/samples.json`` keeps the score for the book's page on its state, and the survivors with the reasons
+    that somebody wrote there.
+    """
     mutants = sampled(project.source, module, max(count, 0 if only is None else only + 1), seed)
     numbers = range(len(mutants)) if only is None else [only]
     runner = Runner(project, module, limit)
     runner.baseline()
-    judge(runner, [mutants[n] for n in numbers], numbers, show=only is not None)
+    survivors = judge(runner, [mutants[n] for n in numbers], numbers, show=only is not None)
+    if only is None:
+        notes = project.root / "tests" / "mutants" / "samples.json"
+        known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+        reasons = known.get(module, {}).get("survivors", {})
+        left = {m.key + ": " + m.after.strip(): reasons.get(m.key + ": " + m.after.strip(), "") for m in survivors}
+        result = {"seed": seed, "count": len(numbers), "killed": len(numbers) - len(survivors), "survivors": left}
+        _write(notes, known | {module: result})
     return 0
 
 

@@ -211,6 +211,26 @@ def test_a_sample_is_seeded_and_one_mutant_can_be_replayed(toy: Path) -> None:
     assert "asks for more" in mutate(toy, "sample", "numbers", "--count", "600").stderr
 
 
+def test_the_score_of_a_sample_is_kept_with_the_reasons_that_somebody_wrote(toy: Path) -> None:
+    notes = toy / "tests/mutants/samples.json"
+    run = mutate(toy, "sample", "numbers", "--count", "6", "--limit", "1")
+    kept = json.loads(notes.read_text())["numbers"]
+    survivors = run.stdout.count("\nsurvivor ")
+    assert f"{6 - survivors} of 6 mutants killed" in run.stdout
+    assert (kept["seed"], kept["count"], kept["killed"]) == (0, 6, 6 - survivors)
+    assert len(kept["survivors"]) == survivors > 0
+    one = next(iter(kept["survivors"]))
+    kept["survivors"] = {one: "equivalent, since", "numbers.py gone: x": "of old"}
+    notes.write_text(json.dumps({"numbers": kept, "other": {}}))
+    mutate(toy, "sample", "numbers", "--count", "6", "--limit", "1")
+    again = json.loads(notes.read_text())
+    assert again["numbers"]["survivors"][one] == "equivalent, since"
+    assert "numbers.py gone: x" not in again["numbers"]["survivors"]
+    assert again["other"] == {}
+    mutate(toy, "sample", "numbers", "--count", "6", "--only", "2", "--limit", "1")
+    assert json.loads(notes.read_text()) == again
+
+
 # ---- the operators ---------------------------------------------------------------------------------------------------
 
 
