@@ -53,8 +53,8 @@ def reached(names: Iterable[str]) -> dict[Definition, str]:
 def imports(code: str) -> list[str]:
     """Return what ``code``, a notebook's say, imports from this package, as `code_hash` takes it.
 
-    >>> imports("import torch; from workings import neural_ode; from workings.book import claim")
-    ['workings.neural_ode:', 'workings.book:claim']
+    >>> imports("import torch, workings.mac_setup; from workings import neural_ode; from workings.book import claim")
+    ['workings.mac_setup:', 'workings.neural_ode:', 'workings.book:claim']
     """
     nodes = list(ast.walk(ast.parse(code)))
     names = [f"{a.name}:" for n in nodes if isinstance(n, ast.Import) for a in n.names if _is_ours(a.name)]
