@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy import special, stats
@@ -116,7 +118,7 @@ def certainty(device: torch.device, power: int = 1, spacing: float = 4.0) -> flo
     wrong={"the other way round": {"swapped": True}, "in bits": {"base": 2.0}},
     kind="definition",
 )
-def divergence(device: torch.device, swapped: bool = False, base: float = np.e) -> float:
+def divergence(device: torch.device, swapped: bool = False, base: float = math.e) -> float:
     """Compare with SciPy's relative entropy."""
     p, q = scipy_posterior(R1), scipy_posterior(R1, 2 * GAIN)
     a, b = (q, p) if swapped else (p, q)
