@@ -370,9 +370,9 @@ def _prefixed(mark: str, text: str) -> str:
 
 
 def hand(project: Project, chapters: Sequence[str], limit: float | None) -> int:
-    """Run the hand-made mutants of ``chapters`` (all with a table, if none is named)."""
+    """Run the hand-made mutants of ``chapters`` (all with a table, if none is named); name all survivors at the end."""
     tables = project.root / "tests" / "mutants"
-    notes, survivors = tables / "killers.json", 0
+    notes, survivors = tables / "killers.json", list[Mutant]()
     for chapter in chapters or sorted(p.stem for p in tables.glob("*.py")):
         if not (tables / f"{chapter}.py").is_file():
             _stop(f"there is no tests/mutants/{chapter}.py")
@@ -380,9 +380,10 @@ def hand(project: Project, chapters: Sequence[str], limit: float | None) -> int:
         known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
         runner = Runner(project, chapter, limit, known.get(chapter))
         runner.baseline()
-        survivors += len(judge(runner, mutants, range(len(mutants))))
+        survivors += judge(runner, mutants, range(len(mutants)))
         _write(notes, known | {chapter: runner.killers})
-    return min(survivors, 1)
+    print(f"{len(survivors)} survived in all", *survivors, sep="\n  ")
+    return min(len(survivors), 1)
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:

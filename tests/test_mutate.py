@@ -78,6 +78,7 @@ def test_a_killed_mutant_and_a_survivor(toy: Path) -> None:
     assert "1 of 2 mutants killed\n" in done.stdout
     assert "numbers.py:7 why 0  by test_numbers.py::test_double" in done.stdout
     assert "survivor 1: numbers.py:5 why 1\n  -     if x > 1000:\n  +     if x > 2000:\n" in done.stdout
+    assert done.stdout.endswith("1 survived in all\n  numbers.py:5 why 1\n")  # the end of a long log says who
 
 
 KILLER = "tests/test_numbers.py::test_double"
@@ -129,7 +130,7 @@ def test_a_mutant_that_waits_for_ever_is_stopped_as_well(toy: Path) -> None:
 def test_all_killed_is_success(toy: Path) -> None:
     done = by_hand(toy, ("2 * x", "3 * x"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 of 1 mutants killed\n" in done.stdout
+    assert done.stdout.endswith("1 of 1 mutants killed\n0 survived in all\n")
 
 
 def test_a_mutant_that_never_ends_or_starts_counts_as_killed_but_is_told_apart(toy: Path) -> None:
