@@ -47,8 +47,7 @@ def forget() -> None:
     for name in ("workings.toy", "workings.toy.experiments"):
         sys.modules.pop(name, None)
     importlib.invalidate_caches()
-    codehash._source.cache_clear()
-    codehash._definitions.cache_clear()
+    codehash.forget()
 
 
 def test_an_experiment_is_run_for_each_seed_and_recorded(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:

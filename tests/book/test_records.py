@@ -79,8 +79,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def forget() -> None:
     sys.modules.pop("workings.toy", None)
     importlib.invalidate_caches()
-    codehash._source.cache_clear()
-    codehash._definitions.cache_clear()
+    codehash.forget()
 
 
 def store(**values: Any) -> Path:

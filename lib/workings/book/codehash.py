@@ -34,19 +34,9 @@ def reached(names: Iterable[str]) -> dict[Definition, str]:
     todo: list[Definition] = [(name.partition(":")[0], name.partition(":")[2]) for name in names]
     parts: dict[Definition, str] = {}
     while todo:
-        module, name = todo.pop()
-        if (module, name) in parts:
-            continue
-        statements = _definitions(module)
-        if not name:
-            parts[module, name] = ""
-            todo += [(module, defined) for defined in statements]
-            continue
-        if name not in statements:
-            raise ValueError(f"{module!r} defines no {name!r}")
-        # where a name is imported from does not count, only what it is
-        parts[module, name] = "".join(str(_bare(s)) for s in statements[name] if not _is_import(s))
-        todo += [used for s in statements[name] for used in _used(module, s, name)]
+        if (definition := todo.pop()) not in parts:
+            parts[definition], used = _part(*definition)
+            todo += used
     return parts
 
 
@@ -66,6 +56,7 @@ def forget() -> None:
     """Forget the sources read so far, which may have been edited since."""
     _source.cache_clear()
     _definitions.cache_clear()
+    _part.cache_clear()
 
 
 def _is_import(node: ast.AST) -> bool:
@@ -88,6 +79,19 @@ def _definitions(module: str) -> dict[str, list[ast.stmt]]:
         for name in set(_defines(node)):
             found.setdefault(name, []).append(node)
     return found
+
+
+@cache
+def _part(module: str, name: str) -> tuple[str, list[Definition]]:
+    """Return the code of a name, and what it uses in this package."""
+    statements = _definitions(module)
+    if not name:
+        return "", [(module, defined) for defined in statements]
+    if name not in statements:
+        raise ValueError(f"{module!r} defines no {name!r}")
+    # where a name is imported from does not count, only what it is
+    code = "".join(str(_bare(s)) for s in statements[name] if not _is_import(s))
+    return code, [used for s in statements[name] for used in _used(module, s, name)]
 
 
 def _defines(node: ast.stmt) -> Iterator[str]:
