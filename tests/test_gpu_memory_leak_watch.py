@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import gc
+import itertools
 import random
 import re
 import subprocess
@@ -198,6 +199,16 @@ def test_leaks_of_changing_size_are_found() -> None:
     found = report(lambda: KEPT.append(torch.ones(rng.randrange(1, 2000))), 50)
     assert found.is_leaking
     assert abs(found.memory.rate - 4000) < 4 * found.memory.error < 4000
+
+
+def test_a_queue_whose_entries_become_larger_is_growth_but_no_leak() -> None:
+    """Tensors that have outlived their call are no more, call by call: only their bytes are."""
+    queue, sizes = collections.deque[Tensor](maxlen=20), itertools.count(1000, 10)
+    found = report(lambda: queue.append(torch.ones(next(sizes))), 100)
+    assert found.memory.grows
+    assert not found.tensors.grows
+    assert not found.is_leaking
+    assert found.verdict.endswith("a call, in a tensor that is replaced by larger ones")
 
 
 def test_memory_that_no_tensor_explains_is_seen_by_the_second_witness() -> None:
