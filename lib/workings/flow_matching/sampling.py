@@ -26,7 +26,7 @@ def generate(
     stats: Stats | None = None,
     trajectory: bool = False,
 ) -> Tensor:
-    """Carry noise to data, without gradients.
+    r"""Carry noise to data, without gradients.
 
     Args:
         field: ``field(t, x)`` for a 0-dim time and states (..., d).
@@ -40,7 +40,7 @@ def generate(
         trajectory: return the states at the ends of all ``steps`` too, the noise first.
 
     Returns:
-        States shaped like ``x0``; with ``trajectory`` (steps + 1, *x0.shape).
+        States shaped like ``x0``; with ``trajectory`` (steps + 1, \*x0.shape).
 
     Raises:
         ValueError: for ``steps`` that is not positive, or ``trajectory`` without ``steps``.

@@ -79,7 +79,7 @@ def odeint(
         adjoint_atol: its absolute tolerance; by default ``atol``.
         adjoint_method: its method; by default ``method``.
         adjoint_options: its options; by default ``options``. Also ``norm``: "seminorm", which leaves the parameters'
-            integral out of the error control, or a function of the scaled errors (t, z, a, *params).
+            integral out of the error control, or a function of the scaled errors (t, z, a, \*params).
         stats: is reset and filled with what the solve cost.
 
     Returns:
