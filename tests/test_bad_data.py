@@ -165,7 +165,7 @@ def refuses(message: str, kind: type[Exception] = ValueError) -> Callable[..., A
             raise kind(message)
         return x
 
-    function.__code__ = function.__code__.replace(co_filename="/lib/workings/planted.py")
+    function.__code__ = function.__code__.replace(co_filename=f"{bad_data.MEANT[0]}/planted.py")
     return function
 
 

@@ -26,16 +26,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from bad_data.faults import is_data, spoiled
+import workings
+from bad_data.faults import is_data, rebuilt, spoiled
 from bad_data.rules import GENERAL, Rule, Trial, leaves
 
 HERE = Path(__file__).parent
 TABLE, KNOWN = HERE / "table.json", HERE / "known.json"
+MEANT = tuple(
+    str(Path(str(package.__file__)).parent) for package in (workings, torch.distributions)
+)  # errors from here
 MACHINERY = ("faults", "rules", "__main__")
 TOPICS = sorted(m.name for m in pkgutil.iter_modules([str(HERE)]) if m.name not in MACHINERY)
-SECONDS = 0.5  # of processor time, after which a call counts as endless; valid ones take milliseconds
+SECONDS = 1.0  # of processor time, after which a call counts as endless; valid ones take milliseconds
 NEVER_DATA = {"generator", "device", "each"}  # left at their defaults
-FAULTS = ("unclear", "unproved", "endless")  # what a cell of the table may be, besides "error" and "answer"
+FAULTS = ("unclear", "unproved", "endless")  # an error that is no clear one, an answer that no rule proves, none at all
 Cells = dict[str, dict[str, dict[str, str]]]  # function, argument, kind of bad data
 Folded = dict[str, dict[str, str]]  # argument, what came, of which kinds
 
@@ -96,6 +100,17 @@ def limited() -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: for numbers as few as here, more of them cost a hundred times as much."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def module_of(topic: str) -> Any:
     """Return the module with a topic's cases."""
     return importlib.import_module(f"bad_data.{topic}")
@@ -121,8 +136,7 @@ def is_clear(error: BaseException, name: str) -> bool:
     has to stand where a name can: "a" is also an article, and "n" a part of a shape.
     """
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    place = frame.f_code.co_filename.replace("\\", "/")
-    if not any(part in place for part in ("/workings/", "/torch/distributions/")):
+    if not frame.f_code.co_filename.startswith(MEANT):
         return False
     if not isinstance(error, ValueError | TypeError) and not type(error).__module__.startswith("workings."):
         return False
@@ -133,8 +147,7 @@ def is_clear(error: BaseException, name: str) -> bool:
 
 
 def outcome(case: Case, function: Any, name: str, kind: str, bad: Any, valid: list[Any]) -> str:
-    """Return "error" or "answer", or what is wrong: "unclear" error, "unproved" wrong answer, "endless" call."""
-
+    """Return "error" or "answer", or what is wrong: an error is "unclear", an answer "unproved", a call "endless"."""
     value = case.args[name]
     coupled = isinstance(value, int | float) or "coupled" in case.hinted.get(name, ())
 
@@ -142,7 +155,7 @@ def outcome(case: Case, function: Any, name: str, kind: str, bad: Any, valid: li
         return case.run(function, **{name: value})
 
     def run_item(item: Any) -> Any:
-        return run(type(value)((item, *value[1:])))
+        return run(rebuilt(value, item))
 
     try:
         with limited():
@@ -154,8 +167,10 @@ def outcome(case: Case, function: Any, name: str, kind: str, bad: Any, valid: li
     rule = case.rules.get((name, kind)) or GENERAL.get(kind.removeprefix("item "))
     try:
         with limited():
-            inner = (value[0], bad[0], run_item) if kind.startswith("item ") else (value, bad, run)
-            right = rule is not None and rule(Trial(*inner, valid, found, coupled))
+            trial = Trial(value, bad, run, valid, found, coupled)
+            if kind.startswith("item "):
+                trial = Trial(value[0], bad[0], run_item, valid, found, coupled)
+            right = rule is not None and rule(trial)
     except (Exception, Endless):  # the rule's own calls are refused: nothing is proved
         right = False
     return "answer" if right else "unproved"
@@ -165,7 +180,7 @@ def outcome(case: Case, function: Any, name: str, kind: str, bad: Any, valid: li
 def cells(topic: str) -> Cells:
     """Return what becomes of every kind of bad data for every argument of a topic's public functions."""
     table: Cells = {}
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with one_thread(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for function, case in module_of(topic).CASES.items():
             of = public(topic, function)

@@ -26,10 +26,11 @@ def spoiled(value: Any, hints: set[str]) -> Iterator[Spoiled]:
 
     Hints: "sign" (it may not be negative), "free" (no dimension has to match another argument's), "text" (any words
     will do), "optional" (None is valid), "coupled" (one entry may reach all that comes out), "object" (no data
-    here), and "-kind" for a kind that is none here.
+    here), and "-kind" for a kind that is none here ("-item-kind" for
+    one of a sequence's items).
     """
     for kind, bad in _kinds(value, hints):
-        if f"-{kind}" not in hints and not (kind == "none" and "optional" in hints):
+        if f"-{kind.replace(' ', '-')}" not in hints and not (kind == "none" and "optional" in hints):
             yield kind, bad
 
 
@@ -77,7 +78,7 @@ def _of_tensor(x: Tensor, hints: set[str]) -> Iterator[Spoiled]:
         yield "huge", replaced(x, HUGE[-1])
     else:
         yield "floats", x.double() + 0.5
-        yield "huge", replaced(x, 2**62)
+        yield "huge", replaced(x, torch.iinfo(x.dtype).max)
 
 
 def _of_sequence(values: Any, hints: set[str]) -> Iterator[Spoiled]:
@@ -86,7 +87,13 @@ def _of_sequence(values: Any, hints: set[str]) -> Iterator[Spoiled]:
     if not len(values) or isinstance(values[0], bool):
         return
     inner = [("none", None)] if isinstance(values[0], str) else list(_kinds(values[0], hints - {"optional"}))
-    yield from ((f"item {kind}", type(values)((bad, *values[1:]))) for kind, bad in inner)
+    yield from ((f"item {kind}", rebuilt(values, bad)) for kind, bad in inner)
+
+
+def rebuilt(values: Any, first: Any) -> Any:
+    """Return a sequence of the same type with another first item."""
+    made = getattr(values, "_make", type(values))
+    return made((first, *values[1:]))
 
 
 def _of_integer(value: int, hints: set[str]) -> Iterator[Spoiled]:
