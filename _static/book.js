@@ -16,24 +16,45 @@
   // The lines of the cover's picture are where its points go, at equally spaced times: a frame is their beginnings.
   function cover(picture) {
     const lines = [...picture.querySelectorAll("polyline")].map((line) => [line, [...line.points].map((p) => [p.x, p.y])]);
-    const last = lines[0][1].length - 1, seconds = 4;
-    picture.insertAdjacentHTML("afterend", `<div class="wk-controls"><button type="button">Play again</button>
-      <label>time <input type="range" min="0" max="1" step="0.01" value="1"></label></div>`);
-    const [play, slider] = picture.nextElementSibling.querySelectorAll("button, input");
-    let waiting;
-
-    function draw(time) {
-      const passed = Math.min(Math.floor(time * last), last - 1), rest = time * last - passed;
+    play(picture, (time) => {
       for (const [line, way] of lines) {
-        const head = way[passed].map((from, i) => from + rest * (way[passed + 1][i] - from));
+        const [passed, head] = between(way, time);
         line.setAttribute("points", [...way.slice(0, passed + 1), head].join(" "));
       }
+    });
+  }
+
+  // A line of a part's picture carries all its places at equally spaced times.
+  function parts(pictures) {
+    const lines = [...pictures.querySelectorAll("polyline[data-frames]")].map((line) =>
+      [line, line.dataset.frames.split("|").map((frame) => frame.split(/[ ,]/).map(Number))]);
+    play(pictures, (time) => {
+      for (const [line, frames] of lines) line.setAttribute("points", between(frames, time)[1].join(" "));
+    });
+  }
+
+  // How many moments have passed at a time from 0 to 1, and where things are between this one and the next.
+  function between(moments, time) {
+    const last = moments.length - 1, passed = Math.min(Math.floor(time * last), last - 1), rest = time * last - passed;
+    return [passed, moments[passed].map((from, i) => from + rest * (moments[passed + 1][i] - from))];
+  }
+
+  // Plays once when it comes into view, again on demand, and by hand.
+  function play(picture, draw) {
+    const seconds = 4;
+    picture.insertAdjacentHTML("afterend", `<div class="wk-controls"><button type="button">Play again</button>
+      <label>time <input type="range" min="0" max="1" step="0.01" value="1"></label></div>`);
+    const [again, slider] = picture.nextElementSibling.querySelectorAll("button, input");
+    let waiting;
+
+    function show(time) {
+      draw(time);
       slider.value = time;
     }
 
     function move(start, now) {
       const time = Math.min((now - start) / 1000 / seconds, 1);
-      draw(time);
+      show(time);
       if (time < 1) waiting = requestAnimationFrame((next) => move(start, next));
     }
 
@@ -42,12 +63,17 @@
       waiting = requestAnimationFrame((now) => move(now, now));
     }
 
-    play.addEventListener("click", begin);
+    again.addEventListener("click", begin);
     slider.addEventListener("input", () => {
       cancelAnimationFrame(waiting);
       draw(slider.valueAsNumber);
     });
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) begin();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    new IntersectionObserver((seen, observer) => {
+      if (!seen.some((entry) => entry.isIntersecting)) return;
+      observer.disconnect();
+      begin();
+    }, {threshold: 0.5}).observe(picture);
   }
 
   function reachable() {
@@ -87,6 +113,7 @@
       show(explorer); // a browser may have kept the slider's place from before
     }
     document.querySelectorAll(".wk-cover > svg").forEach(cover);
+    document.querySelectorAll(".wk-parts").forEach(parts);
     reachable();
     window.addEventListener("resize", reachable);
     document.addEventListener("toggle", reachable, true); // a fold has opened

@@ -233,10 +233,10 @@ def test_the_cover_plays_once_for_less_than_five_seconds_and_plays_again_on_dema
     assert [way.replace(" ", ",").split(",") for way in ends] == [way.replace(" ", ",").split(",") for way in still]
     page.wait_for_timeout(300)
     assert page.evaluate(STATE) == ends
-    page.get_by_role("button", name="Play again").focus()
+    page.locator(".wk-cover").get_by_role("button", name="Play again").focus()
     page.keyboard.press("Enter")
     page.wait_for_function(time_is("0 < time && time < 0.5"), timeout=2000)
-    page.get_by_role("slider", name="time").focus()
+    page.locator(".wk-cover").get_by_role("slider", name="time").focus()
     page.keyboard.press("Home")  # takes hold of the time: it stands still
     page.wait_for_timeout(300)
     starts = [way.partition(" ")[0] for way in still]
