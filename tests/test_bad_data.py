@@ -16,7 +16,7 @@ from typing import Any
 import bad_data
 import pytest
 import torch
-from bad_data import Case, cells, faults_of, folded, outcome, parameters, public, table_of
+from bad_data import Case, cells, faults_of, folded, outcome, parameters, public, still, table_of
 from bad_data.faults import is_data, spoiled
 from bad_data.rules import GENERAL, leaves, same
 from torch import Tensor
@@ -208,6 +208,22 @@ def test_kinds_of_bad_data_fit_the_type() -> None:
     assert kinds["word"] == {"none", "number", "empty", "unknown"}
     assert kinds["numbers"] == {"none", "text", "number", "empty"} | {f"item {kind}" for kind in kinds["number"]}
     assert set(GENERAL) < kinds["floats"]
+
+
+def test_the_list_of_known_faults_only_becomes_shorter() -> None:
+    known = {
+        "f": {
+            "reason": "recorded",
+            "faults": {"x": {"unclear": "nan, none", "unproved": "inf"}, "y": {"unclear": "nan"}},
+        },
+        "g": {"reason": "recorded", "faults": {"x": {"unclear": "nan"}}},
+    }
+    now = {
+        "f": {"x": {"unclear": "none, text", "unproved": "nan"}, "z": {"unclear": "nan"}},
+        "h": {"x": {"unclear": "nan"}},
+    }
+    assert still(known, now) == {"f": {"reason": "recorded", "faults": {"x": {"unclear": "none"}}}}
+    assert still(known, {f: entry["faults"] for f, entry in known.items()}) == known  # type: ignore[misc]
 
 
 def test_a_cell_has_one_place_in_the_table() -> None:

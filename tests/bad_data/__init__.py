@@ -76,7 +76,7 @@ class Case:
 
     def run(self, public: Callable[..., Any], **spoiled: Any) -> Any:
         """Call with some arguments replaced."""
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the others, of devices, are slow to seed
         return (self.call or public)(**copy.deepcopy(self.args | spoiled))
 
 
@@ -228,6 +228,19 @@ def faults_of(topic: str) -> dict[str, Folded]:
     }  # fmt: skip
     found = {f: {name: by for name, by in arguments.items() if by} for f, arguments in found.items()}
     return {f: arguments for f, arguments in found.items() if arguments}
+
+
+def still(known: dict[str, Any], now: dict[str, Folded]) -> dict[str, Any]:
+    """Return a topic's known faults that are still there, with their reasons: never more than were known."""
+    left: dict[str, Any] = {}
+    for function, entry in known.items():
+        for name, by in entry["faults"].items():
+            for came, kinds in by.items():
+                there = now.get(function, {}).get(name, {}).get(came, "").split(", ")
+                if kept := ", ".join(kind for kind in kinds.split(", ") if kind in there):
+                    faults = left.setdefault(function, entry | {"faults": {}})["faults"]
+                    faults.setdefault(name, {})[came] = kept
+    return left
 
 
 def counted(found: Cells) -> dict[str, int]:

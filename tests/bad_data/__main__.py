@@ -8,32 +8,21 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from bad_data import KNOWN, TABLE, TOPICS, Folded, cells, counted, faults_of, read, table_of, written
+from bad_data import KNOWN, TABLE, TOPICS, cells, counted, faults_of, read, still, table_of, written
 
 
-def still(old: Folded, new: Folded) -> Folded:
-    """Return those of the old faults that are among the new ones."""
-    left: Folded = {}
-    for name, by in old.items():
-        for came, kinds in by.items():
-            there = new.get(name, {}).get(came, "").split(", ")
-            if kept := ", ".join(kind for kind in kinds.split(", ") if kind in there):
-                left.setdefault(name, {})[came] = kept
-    return left
-
-
-total: Counter[str] = Counter()
-for topic in TOPICS:
-    print(f"{topic}: {counted(cells(topic))}")
-    total.update(counted(cells(topic)))
-print(f"in all: {dict(total)}")
-if "--write" in sys.argv:
-    TABLE.write_text(written({topic: table_of(topic) for topic in TOPICS}), encoding="utf-8")
-    known = read(KNOWN)
+def main(write: bool) -> None:
+    """Count, and perhaps write."""
+    total: Counter[str] = Counter()
     for topic in TOPICS:
-        now, functions = faults_of(topic), known[topic]
-        for function, entry in list(functions.items()):
-            entry["faults"] = still(entry["faults"], now.get(function, {}))
-            if not entry["faults"]:
-                del functions[function]
-    KNOWN.write_text(written(known), encoding="utf-8")
+        print(f"{topic}: {counted(cells(topic))}")
+        total.update(counted(cells(topic)))
+    print(f"in all: {dict(total)}")
+    if write:
+        known = read(KNOWN)
+        TABLE.write_text(written({topic: table_of(topic) for topic in TOPICS}), encoding="utf-8")
+        KNOWN.write_text(written({t: still(known.get(t, {}), faults_of(t)) for t in TOPICS}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main("--write" in sys.argv)
