@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bad_data import Case
-from bad_data.rules import gives
+from bad_data.rules import as_if, gives, reshaped, unused
 from workings import attention as att
 
 
@@ -94,14 +94,14 @@ CASES = {
         "numbers", "empty", gives([])
     ),
     "alignment_accuracy": Case(weights=WEIGHTS, alignments=[[0, 1], [1, 0]]).hints(
-        weights="free -negative", alignments="sign"
+        weights="free -negative", alignments="sign -item-empty"
     ),
     "batches": Case(drawn, draw=lambda: PAIRS, source=ENGLISH, target=FRENCH, batch=3).hints(batch="sign"),
     "beam_search": Case(model=MODEL, source=SOURCE, width=2, longest=3, normalize=False, exclude=(2,)).hints(
-        source="sign free", width="sign", longest="sign -huge", exclude="sign"
+        source="sign free", width="sign", longest="sign -huge", exclude="sign -empty"
     ),
     "bleu": Case(translations=SENTENCES, references=SENTENCES[::-1], bootstrap=1).hints(
-        translations="text", references="text", bootstrap="sign -huge"
+        translations="text -item-empty", references="text -item-empty", bootstrap="sign -huge"
     ),
     "buckets": Case(
         lambda **given: list(att.buckets(**given)), lengths=[3, 5, 2, 4, 1], batch=2, window=2
@@ -136,3 +136,12 @@ NO_DATA = {
     "Pair": "made by draw_pairs",
     "paper_init": "a network",
 }
+CASES["Vocabulary"].rule("sentences", "empty", gives(numbers(att.Vocabulary([])))).rule("size", "huge", as_if(100))
+CASES["Vocabulary"].rule("sentences", "item empty", gives(numbers(att.Vocabulary(SENTENCES[1:]))))
+CASES["TranslationMemory.translate"].rule("source", "empty", gives(MESSAGES[0].target))
+CASES["translate_words"].rule("source", "empty", gives(att.Pair([], [], [])))
+CASES["number_slots"].rule("pair", "item empty", gives(att.Message((), ("⟨1⟩", "sur"))))
+for _name, _argument in (("batches", "batch"), ("buckets", "batch"), ("buckets", "window")):
+    CASES[_name].rule(_argument, "huge", as_if(100))
+CASES["reverse"].rule("x", "shape", reshaped)
+CASES["sentence_lengths"].rule("sentences", "huge", unused)  # any number is a word

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bad_data import Case
-from bad_data.rules import as_if, reshaped
+from bad_data.rules import as_if, gives, reshaped, unused
 from workings import flow_matching as fm
 
 
@@ -130,3 +130,6 @@ NO_DATA = {
     "digits": "a switch",
     "mnist": "a switch",
 }
+CASES["straightness"].rule("x", "shape", reshaped)
+CASES["sample_pairs"].rule("plan", "shape", unused)
+CASES["on_checkerboard"].rule("x", "nan", gives(fm.on_checkerboard(X0) & torch.tensor([False, True, True])))  # on none

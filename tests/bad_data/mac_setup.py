@@ -57,11 +57,14 @@ CASES = {
     "Machine": Case(
         lambda **fields: str(mac.Machine(**fields).start_up(".zshrc")), home=HOME, system="Linux", arch="x86_64",
         path="/a", apart=True, name="A", email="a@b", backup=".old",
-    ).hints(home="-missing", system="text", arch="text", path="text", name="text", email="text", backup="text"),
+    ).hints(
+        home="-missing", system="text", arch="text", path="text -empty", name="text -empty", email="text -empty",
+        backup="text -empty",
+    ),
     "Machine.here": Case(
         lambda home, name, email: [str((made := mac.Machine.here(home, name, email)).home), made.name, made.email],
         home=HOME, name="A", email="a@b",
-    ).hints(home="-missing", name="text", email="text"),
+    ).hints(home="-missing", name="text -empty", email="text -empty"),
     "Machine.which": Case(MACHINE.which, command="git").hints(command="text"),
     "Machine.start_up": Case(lambda name: str(MACHINE.start_up(name)), name=".zshrc").hints(name="text"),
     "Machine.run": Case(
@@ -114,3 +117,5 @@ CASES["add_conda"].rule("text", "empty", gives(mac.add_conda("\n", "/opt/conda")
 CASES["replace_file"].rule("text", "empty", gives([("zshrc", ""), ("zshrc.old", "before")])).rule(
     "path", "missing", gives([("else", TEXT), ("zshrc", "before")])
 ).rule("backup", "empty", gives([("zshrc", TEXT)]))
+CASES["add_oh_my_zsh"].rule("text", "empty", gives(mac.add_oh_my_zsh("x\n").removesuffix("\nx\n")))
+CASES["set_theme"].rule("text", "empty", gives('ZSH_THEME="af-magic"\n'))

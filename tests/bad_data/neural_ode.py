@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bad_data import Case
-from bad_data.rules import as_if, reshaped
+from bad_data.rules import as_if, reshaped, unused
 from workings import neural_ode as no
 
 
@@ -62,8 +62,8 @@ CASES = {
     "MLPField.forward": Case(field().forward, t=HALF, z=X),
     "MLPField.divergence": Case(field().divergence, t=HALF, z=X),
     "Tableau.weights": Case(no.METHODS["dopri5"].weights, theta=0.5),
-    "exact_divergence": Case(field=decay, t=HALF, z=X).hints(z="free"),
-    "hutchinson_divergence": Case(field=decay, t=HALF, z=Y, noise=NOISE),
+    "exact_divergence": Case(field=decay, t=HALF, z=X).hints(t="-empty", z="free"),
+    "hutchinson_divergence": Case(field=decay, t=HALF, z=Y, noise=NOISE).hints(t="-empty"),
     "loss_gradient": Case(of_loss, **SOLVED).omit("func terminal running observed params options stats").hints(
         y0="free coupled", t="free coupled", **OF_STEPS
     ),
@@ -84,3 +84,5 @@ for _name in ("odeint", "odeint_adjoint", "loss_gradient", "trajectory_loss"):
     CASES[_name].rule("y0", "shape", reshaped)
 for _name in ("odeint", "loss_gradient", "ContinuousFlow"):
     CASES[_name].rule("method", "none", as_if("dopri5"))
+for _name in ("MLPField.forward", "MLPField.divergence", "exact_divergence", "hutchinson_divergence"):
+    CASES[_name].rule("t", "shape", unused)

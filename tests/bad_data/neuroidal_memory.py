@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bad_data import Case
-from bad_data.rules import gives, unused
+from bad_data.rules import Rule, Trial, gives, leaves, same, unused
 from workings import neuroidal_memory as nm
 
 GRAPH = nm.RandomGraph(400, 40, seed=1, fused=False)
@@ -105,9 +105,9 @@ CASES = {
     "share": Case(found=A, item=B).hints(found="sign free", item="sign free"),
     "strongest": Case(graph=STORED, neurons=SOME, r=9).hints(neurons="sign free", r="sign"),
     "tail": Case(N=R, p=np.array([0.1, 0.2, 0.3]), k=np.array([1.0, 2.0, 3.0])).hints(N="sign", p="sign"),
-    "thinned": Case(item=A, fraction=0.5).hints(item="sign free", fraction="sign"),
+    "thinned": Case(item=A, fraction=0.5).hints(item="free -huge -floats -shape", fraction="sign"),
     "two_step_join": Case(graph=STORED, a=A, b=B, k=3).hints(a="sign free", b="sign free", k="sign"),
-    "two_step_size": Case(r=R, n=1e3, p=0.05, k=2, shared=True).hints(r="sign", n="sign", p="sign", k="sign -huge"),
+    "two_step_size": Case(r=R, n=1e3, p=0.05, k=2, shared=True).hints(r="sign free", n="sign", p="sign", k="sign -huge"),
     "two_step_transfer": Case(f=F, r=50.0, p=0.1, k=3, common=4.0).hints(
         f="sign free", r="sign -huge -inf", p="sign -huge -inf", k="sign", common="sign -huge -inf"
     ),
@@ -132,3 +132,31 @@ CASES["common"].rule("b", "empty", gives(NONE))
 CASES["share"].rule("found", "empty", gives(0.0)).rule("item", "empty", gives(0.0))
 CASES["RandomGraph.inputs_to"].rule("neurons", "empty", gives(torch.zeros(3)))
 CASES["StoredGraph.inputs_to"].rule("neurons", "empty", gives(torch.zeros(3)))
+for _name, _argument in (("join", "a"), ("join", "b")):
+    CASES[_name].rule(_argument, "empty", gives(STORED.fires(B if _argument == "a" else A, 7)))
+for _name, _argument in (
+    ("two_step_join", "a"), ("two_step_join", "b"), ("Link.learn", "d"), ("Link", "target"),
+    ("RandomGraph.fires", "neurons"),
+):  # fmt: skip
+    CASES[_name].rule(_argument, "empty", gives(NONE))
+for _name, _argument in (("JoinLink", "middle"), ("JoinLink.learn", "c"), ("Link.learn", "e")):
+    CASES[_name].rule(_argument, "empty", unused)  # what is looked at does not depend on it
+
+
+def by_sets(operation: Any, first: bool) -> Rule:
+    """Return the rule that the answer is that of Python's sets."""
+
+    def rule(trial: Trial) -> bool:
+        spoiled, other = set(trial.spoiled.flatten().tolist()), set((B if first else A).tolist())
+        return same(trial.bad, leaves(operation(spoiled, other) if first else operation(other, spoiled)))
+
+    return rule
+
+
+for _name, _operation in (
+    ("union", lambda a, b: torch.tensor(sorted(a | b))),
+    ("common", lambda a, b: torch.tensor(sorted(a & b))),
+    ("share", lambda found, item: len(found & item) / len(item)),
+):
+    for _argument, _first in zip(CASES[_name].args, (True, False), strict=True):
+        CASES[_name].rule(_argument, "huge,negative,floats", by_sets(_operation, _first))

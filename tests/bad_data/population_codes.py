@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bad_data import Case
-from bad_data.rules import undefined
+from bad_data.rules import gives, reshaped, undefined
 from workings import population_codes as pc
 
 
@@ -125,3 +125,9 @@ NO_DATA = {
     "Code.covariance": "abstract",
     "Code.sample": "abstract",
 }
+for _name, _argument in (("GaussianCode.sample", "s"), ("PoissonCode.sample", "s"), ("spike_trains", "counts")):
+    CASES[_name].rule(_argument, "shape", reshaped)
+CASES["bin_spikes"].rule("times", "empty", gives(torch.zeros(4)))
+CASES["smoothed_rate"].rule("times", "empty", gives(torch.zeros(10)))
+CASES["Layer.run"].rule("spikes", "empty", gives(torch.zeros(3, 3)))
+CASES["fano_factor"].rule("counts", "empty", undefined)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bad_data import Case
+from bad_data.rules import reshaped, unused
 from workings import spectral_bias as sb
 
 
@@ -102,3 +103,5 @@ CASES = {
     ).hints(hidden="sign", weight_variance="sign"),
 }  # fmt: skip
 NO_DATA = {"MLP.__getitem__": "any index of a list"}
+CASES["kernel_regression"].rule("y", "shape", reshaped)
+CASES["projections"].rule("angles", "shape", unused)

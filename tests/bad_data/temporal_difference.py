@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bad_data import Case
+from bad_data.rules import reshaped
 from workings import temporal_difference as td
 
 CHAIN, SHORT = td.random_walk(3), td.random_walk(1)
@@ -43,7 +44,7 @@ CASES = {
     ),
     "Chain.solve": Case(CHAIN.solve, right=P, discount=0.5),
     "Chain.mean_update": Case(CHAIN.mean_update, lam=0.3),
-    "Chain.sample": Case(lambda shape: CHAIN.sample(*shape), shape=(2, 3)).hints(shape="sign -item huge"),
+    "Chain.sample": Case(lambda shape: CHAIN.sample(*shape), shape=(2, 3)).hints(shape="sign -empty"),
     "Sequences": Case(walked, index=WALKS.index, lengths=WALKS.lengths, z=WALKS.z, table=WALKS.table).hints(
         index="sign", lengths="sign", table="free"
     ),
@@ -106,3 +107,6 @@ NO_DATA = {
 def td_net() -> nn.Module:
     torch.manual_seed(0)
     return nn.Linear(3, 1).double()
+
+
+CASES["Chain.solve"].rule("right", "shape", reshaped)
