@@ -156,7 +156,8 @@ def test_answers_are_proved() -> None:
     assert judged(lambda x: x.sqrt())["complex"] == "unproved"
     assert judged(lambda x: x[:1] if len(x) else torch.zeros(2, 3))["empty"] == "unproved"
     assert judged(lambda x: (x > 0).sum())["nan"] == "unproved"  # an answer that cannot say that it is none
-    assert judged(doubled)["negative"] == "unproved"  # no rule proves it
+    assert judged(doubled)["negative"] == "unproved"
+    assert judged(torch.log)["negative"] == "answer"  # not defined, and NaN
 
 
 def refuses(message: str, kind: type[Exception] = ValueError) -> Callable[..., Any]:

@@ -107,7 +107,9 @@ CASES = {
     "tail": Case(N=R, p=np.array([0.1, 0.2, 0.3]), k=np.array([1.0, 2.0, 3.0])).hints(N="sign", p="sign"),
     "thinned": Case(item=A, fraction=0.5).hints(item="free -huge -floats -shape", fraction="sign"),
     "two_step_join": Case(graph=STORED, a=A, b=B, k=3).hints(a="sign free", b="sign free", k="sign"),
-    "two_step_size": Case(r=R, n=1e3, p=0.05, k=2, shared=True).hints(r="sign free", n="sign", p="sign", k="sign -huge"),
+    "two_step_size": Case(r=R, n=1e3, p=0.05, k=2, shared=True).hints(
+        r="sign free", n="sign", p="sign", k="sign -huge"
+    ),
     "two_step_transfer": Case(f=F, r=50.0, p=0.1, k=3, common=4.0).hints(
         f="sign free", r="sign -huge -inf", p="sign -huge -inf", k="sign", common="sign -huge -inf"
     ),

@@ -104,6 +104,7 @@ def rows(trial: Trial) -> bool:
 def propagates(trial: Trial) -> bool:
     """NaN comes out where the entry has an effect, as finite changes of it show, and nothing else changes.
 
+    So it is right for what lies outside the domain too: there a function of it is not defined.
     A coupled one may spoil all: zero times NaN is NaN too.
     """
     others = [o for o in trial.tried(moved(trial.value)) if _alike(o, trial.valid)]
@@ -211,5 +212,5 @@ def as_if(value: Any) -> Rule:
 
 GENERAL: dict[str, Rule] = {
     "shape": rows, "integers": as_floats, "bool": as_floats, "nan": propagates, "inf": is_the_limit,
-    "huge": follows_a_law, "empty": empty_of_its_shape, "complex": affine,
+    "huge": follows_a_law, "empty": empty_of_its_shape, "complex": affine, "negative": propagates,
 }  # fmt: skip
