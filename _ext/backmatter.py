@@ -2,7 +2,7 @@
 
 - the directive ``{claims}`` lists every claim with its bound, its wrong form and its spread over seeds;
 - ``{recordings}`` lists every recorded run with where it comes from, and links to the chapter that shows it;
-- ``{status}`` shows what has been tried where: versions, times, a GPU's runs (from ``status.yml``), planted errors.
+- ``{status}`` shows what has been tried where: planted errors, bad data, a GPU's runs (from ``status.yml``), versions.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from workings.book.claims import value_text
 from workings.book.records import Record, read, results_folder
 
 SHOWN = ("workings", "torch", "numpy", "scipy", "matplotlib", "jupyter-book", "sphinx", "nbval", "papermill")
+BAD = {"error": "a clear error", "answer": "a right answer", "fault": "neither"}
 Row = list[str]
 
 
@@ -87,9 +88,14 @@ class Status(Page):
         versions = [[name, found] for name in SHOWN if (found := _version(name))]
         head = ["chapter", "cells", "claims", "checks", "planted by hand", "drawn", "killed"]
         rows = [self.chapter(path) for path in self.chapters()]
-        parts = ["<h2>The chapters</h2>", table(head, rows), *map(_run, tried["runs"])]
+        bad = json.loads(Path(self.env.srcdir, "tests/bad_data/table.json").read_text(encoding="utf-8"))
         return [
-            *parts,
+            "<h2>The chapters</h2>",
+            table(head, rows),
+            "<h2>Bad data</h2>",
+            f"<p>{escape(tried['bad data'])}</p>",
+            table(["module", "functions", "calls", *BAD.values()], [_bad_data(*topic) for topic in bad.items()]),
+            *map(_run, tried["runs"]),
             "<h2>Versions</h2>",
             table(["package", "version"], [["Python", platform.python_version()], *versions]),
         ]
@@ -170,6 +176,13 @@ def _run(run: dict[str, Any]) -> str:
         f"<h2>{escape(run['title'])}</h2><p>{escape(run['machine'])}, {run['date']}, commit {run['commit']}. "
         f"{escape(run['summary'])}</p>" + table(["chapter", "cells as stored", "full profile"], rows)
     )
+
+
+def _bad_data(topic: str, functions: dict[str, dict[str, dict[str, str]]]) -> Row:
+    """Count what came of the calls of a module's functions with bad data."""
+    found = [arguments for function in functions.values() for arguments in function.values()]
+    counts = [sum(len(kinds.get(end, "").split(", ")) for kinds in found if end in kinds) for end in BAD]
+    return [topic.replace("_", " "), *map(str, (len(functions), sum(counts), *counts))]
 
 
 def _version(name: str) -> str:

@@ -77,7 +77,7 @@
   }
 
   function reachable() {
-    const wide = "mjx-container[display], .wk-scroll, .cell_output .text_html, .pst-scrollable-table-container, pre";
+    const wide = "mjx-container[display], dl.py mjx-container, .wk-scroll, .cell_output .text_html, .pst-scrollable-table-container, pre";
     for (const box of document.querySelectorAll(wide)) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");

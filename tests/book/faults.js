@@ -29,7 +29,7 @@
   },
 
   cut() {
-    return [...document.querySelectorAll("mjx-container[display]")]
+    return [...document.querySelectorAll("mjx-container[display]:not(dl.py *)")] // a docstring's may be scrolled
       .filter((m) => m.scrollWidth > m.clientWidth + 1)
       .map((m) => `a formula of ${m.scrollWidth} px in ${m.clientWidth}: ${m.closest("[id]")?.id}`);
   },

@@ -74,3 +74,19 @@ def test_the_state_of_a_chapter_is_counted(site: Path, chapter: str) -> None:
     assert state[1:4] == [str(cells), str(len(stored(chapter, "claim"))), str(checks)]
     assert state[4] == str(len(runpy.run_path(str(ROOT / f"tests/mutants/{chapter}.py"))["MUTANTS"]))
     assert len(runs) == len(yaml.safe_load((ROOT / "chapters/status.yml").read_text(encoding="utf-8"))["runs"])
+
+
+def test_what_came_of_bad_data_is_counted(site: Path) -> None:
+    kinds = json.loads((ROOT / "tests/bad_data/table.json").read_text(encoding="utf-8"))
+    listed = {row[0]: [int(cell) for cell in row[1:]] for row in rows(site, "status") if len(row) == 6}
+    assert list(listed) == [topic.replace("_", " ") for topic in kinds]
+    for topic, functions in kinds.items():
+        text = json.dumps(functions)
+        ends = [text.count(f'"{end}": ') for end in ("error", "answer", "fault")]
+        number, calls, *counts = listed[topic.replace("_", " ")]
+        assert (number, calls) == (len(functions), sum(counts))
+        commas = [
+            sum(part.partition('"')[0].count(",") for part in text.split(f'"{end}": "')[1:])
+            for end in ("error", "answer", "fault")
+        ]
+        assert counts == [end + more for end, more in zip(ends, commas, strict=True)]
