@@ -26,7 +26,8 @@ def places(text: str) -> np.ndarray:
     """Points (moments, points, 2) of one line, from 0 to 1 and upwards."""
     frames = np.array([re.split("[ ,]", frame) for frame in text.split("|")], dtype=float)
     xy = frames.reshape(len(frames), -1, 2) - parts.EDGE
-    return xy / (parts.WIDTH - 2 * parts.EDGE, parts.HEIGHT - 2 * parts.EDGE) * (1, -1) + (0, 1)
+    size = np.array([parts.WIDTH, parts.HEIGHT], dtype=float) - 2 * parts.EDGE
+    return np.asarray(xy / size * (1, -1) + (0, 1))
 
 
 @pytest.fixture(scope="module")
