@@ -95,9 +95,30 @@ class Status(Page):
             "<h2>Bad data</h2>",
             f"<p>{escape(tried['bad data'])}</p>",
             table(["module", "functions", "calls", *BAD.values()], [_bad_data(*topic) for topic in bad.items()]),
+            "<h2>Run again</h2>",
+            f"<p>{escape(tried['run again'])}</p>",
+            table(["under", "chapters", "runs", "cells", "not as stored"], self.repeats()),
             *map(_run, tried["runs"]),
             "<h2>Versions</h2>",
             table(["package", "version"], [["Python", platform.python_version()], *versions]),
+        ]
+
+    def repeats(self) -> list[Row]:
+        """Add up the runs of chapters under the same circumstances."""
+        lines = json.loads(Path(self.env.srcdir, "tests/repeats.json").read_text(encoding="utf-8"))
+        alike: dict[str, list[dict[str, Any]]] = {}
+        for line in lines:
+            names = [f"{name}={value}" for name, value in line["environment"].items()]
+            alike.setdefault(", ".join((f"torch {line['torch']} on {line['device']}", *names)), []).append(line)
+        return [
+            [
+                escape(under),
+                str(len({line["chapter"] for line in found})),
+                str(len(found)),
+                str(sum(line["cells"] for line in found)),
+                escape(", ".join(f"{line['chapter']}: {name}" for line in found for name in line["failed"])) or "none",
+            ]
+            for under, found in alike.items()
         ]
 
     def chapter(self, path: Path) -> Row:

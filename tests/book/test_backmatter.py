@@ -90,3 +90,13 @@ def test_what_came_of_bad_data_is_counted(site: Path) -> None:
             for end in ("error", "answer", "fault")
         ]
         assert counts == [end + more for end, more in zip(ends, commas, strict=True)]
+
+
+def test_runs_under_the_same_circumstances_are_added_up(site: Path) -> None:
+    lines = json.loads((ROOT / "tests/repeats.json").read_text(encoding="utf-8"))
+    listed = [row for row in rows(site, "status") if len(row) == 5 and row[0].startswith("torch ")]
+    assert len(listed) == len({(line["torch"], line["device"], str(line["environment"])) for line in lines})
+    assert sum(int(row[2]) for row in listed) == len(lines) > 0
+    assert sum(int(row[3]) for row in listed) == sum(line["cells"] for line in lines)
+    named = [name for row in listed for name in row[4].split(", ") if name != "none"]
+    assert len(named) == sum(len(line["failed"]) for line in lines)
