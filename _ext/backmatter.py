@@ -2,7 +2,7 @@
 
 - the directive ``{claims}`` lists every claim with its bound, its wrong form and its spread over seeds;
 - ``{recordings}`` lists every recorded run with where it comes from, and links to the chapter that shows it;
-- ``{status}`` shows what has been tried where: planted errors, bad data, a GPU's runs (from ``status.yml``), versions.
+- ``{status}`` shows what has been tried where: planted errors, bad data, runs again and on a GPU, versions.
 """
 
 from __future__ import annotations
