@@ -1,4 +1,4 @@
-"""The book's face: what a page says of itself to those who link to it; and its mark, its card and its cover.
+"""The book's face: what a page says of itself to those who link to it; and its mark, its card and its cover's pictures.
 
 ``python _ext/face.py`` draws the files of `drawn` and the card anew. Their colours are those of the figures.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import parts
 from docutils import nodes
 from markupsafe import Markup
 from sphinx.application import Sphinx
@@ -157,6 +158,7 @@ def drawn() -> dict[str, str]:
         "_static/logo-light.svg": logo("light"),
         "_static/logo-dark.svg": logo("dark"),
         "_templates/cover.svg": cover(),
+        "_templates/parts.html": parts.page(),
     }
 
 

@@ -1,6 +1,6 @@
 """A moving picture for each part of the book but the first, whose picture is the cover's: computed, not drawn by hand.
 
-Run as ``python _ext/parts.py`` it writes ``_templates/parts.html``. A line carries where it is at equally spaced times,
+``python _ext/face.py`` writes them to ``_templates/parts.html``. A line carries where it is at equally spaced times,
 and ``book.js`` moves it; without a script it stands where it ends.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -126,8 +125,3 @@ def page() -> str:
         for draw, (chapter, words) in PICTURES.items()
     ]
     return f'<div class="wk-parts">\n{"".join(figures)}</div>\n'
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "lib"))
-    (ROOT / "_templates/parts.html").write_text(page(), encoding="utf-8")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
 FOLDER = Path(__file__).parents[2] / "_ext"
+sys.path.append(str(FOLDER))  # as in Sphinx: they import one another
 
 
 def load(name: str) -> ModuleType:

