@@ -62,6 +62,11 @@ def chromium() -> Iterator[Any]:
         yield started
 
 
+def pytest_collectstart() -> None:
+    """Draw the same too where a file of tests draws while it is imported, whatever was imported before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Draw the same in every run, whatever ran before: what a test leaves to torch's own generator too."""
