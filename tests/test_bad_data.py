@@ -1,4 +1,4 @@
-"""What bad data does to every public function: a clear error or a right answer, or a fault that is known with a reason.
+"""What bad data does to every public function: a clear error or a right answer, or a fault that is known.
 
 The calls, the kinds of bad data and the rules are in `bad_data`; ``PYTHONPATH=tests python -m bad_data --write`` makes
 the table anew.
@@ -22,14 +22,7 @@ from bad_data.faults import is_data, spoiled
 from bad_data.rules import GENERAL, leaves, same
 from torch import Tensor
 
-from workings.book.codehash import reached
-from workings.book.records import read, results_folder
-
 TOPICS = bad_data.TOPICS
-REASONS = {
-    "recorded": "A record holds the hash of this code, and a change, if only of an error, makes it stale: the clear "
-    "error comes when the record is made anew.",
-}
 PINNED = re.findall("^torch==(.+)$", (bad_data.TABLE.parents[2] / "constraints.txt").read_text(encoding="utf-8"), re.M)
 same_torch = pytest.mark.skipif(
     torch.__version__.partition("+")[0] not in PINNED,
@@ -51,29 +44,10 @@ def test_the_table_is_what_comes_of_bad_data_now(topic: str) -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_fault_is_known_and_every_known_one_is_there(topic: str) -> None:
     """So a new one fails, and one that was mended has to leave the list."""
-    known = bad_data.read(bad_data.KNOWN)[topic]
-    assert {entry["reason"] for entry in known.values()} <= set(REASONS)
-    listed = {function: entry["faults"] for function, entry in known.items()}
-    now = faults_of(topic)
+    listed, now = bad_data.read(bad_data.KNOWN)[topic], faults_of(topic)
     assert sorted(listed) == sorted(now)
     for function, arguments in now.items():
         assert arguments == listed[function], function
-
-
-@pytest.mark.parametrize("topic", TOPICS)
-def test_a_fault_is_excused_as_recorded_only_where_a_record_ran_the_code(topic: str) -> None:
-    known = bad_data.read(bad_data.KNOWN)[topic]
-    excused = {function for function, entry in known.items() if entry["reason"] == "recorded"}
-    ran: set[tuple[str, str]] = set()
-    for path in sorted((results_folder() / topic).glob("*.json")):
-        if excused - {f for f in excused if _definition(topic, f) in ran}:
-            ran |= set(reached(read(topic, path.stem).code))
-    assert {f for f in excused if _definition(topic, f) not in ran} == set()
-
-
-def _definition(topic: str, function: str) -> tuple[str, str]:
-    of = public(topic, function.partition(".")[0])
-    return of.__module__, of.__name__
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -221,18 +195,15 @@ def test_kinds_of_bad_data_fit_the_type() -> None:
 
 def test_the_list_of_known_faults_only_becomes_shorter() -> None:
     known = {
-        "f": {
-            "reason": "recorded",
-            "faults": {"x": {"unclear": "nan, none", "unproved": "inf"}, "y": {"unclear": "nan"}},
-        },
-        "g": {"reason": "recorded", "faults": {"x": {"unclear": "nan"}}},
+        "f": {"x": {"unclear": "nan, none", "unproved": "inf"}, "y": {"unclear": "nan"}},
+        "g": {"x": {"unclear": "nan"}},
     }
     now = {
         "f": {"x": {"unclear": "none, text", "unproved": "nan"}, "z": {"unclear": "nan"}},
         "h": {"x": {"unclear": "nan"}},
     }
-    assert still(known, now) == {"f": {"reason": "recorded", "faults": {"x": {"unclear": "none"}}}}
-    assert still(known, {f: entry["faults"] for f, entry in known.items()}) == known  # type: ignore[misc]
+    assert still(known, now) == {"f": {"x": {"unclear": "none"}}}
+    assert still(known, known) == known
 
 
 def test_a_cell_has_one_place_in_the_table() -> None:

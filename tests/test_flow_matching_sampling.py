@@ -313,7 +313,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
         r"x must hold states at three times or more, .*got \(2, 3, 4\)",
     ),
     (lambda: VelocityMLP(2, ()), ValueError, r"hidden must hold the widths of hidden layers, .*got \(\)"),
-    (lambda: VelocityMLP(2, 8), ValueError, r"hidden must hold the widths .*got 8"),  # type: ignore[arg-type]
+    (lambda: VelocityMLP(2, 8), ValueError, r"parameter hidden=8"),  # type: ignore[arg-type]
     (lambda: VelocityMLP(2, (8,), -1), ValueError, r"frequencies must not be negative; got -1"),
     (lambda: fit(VelocityMLP(2), ConditionalOT(), checkerboard, 0), ValueError, r"steps must be positive; got 0"),
     (

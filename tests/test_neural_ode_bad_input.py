@@ -29,13 +29,13 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"t": torch.zeros(2, 2)}, ValueError, r"t must be one-dimensional .*got shape \(2, 2\)"),
     ({"t": torch.tensor(1.0)}, ValueError, r"t must be one-dimensional .*got shape \(\)"),
     ({"t": torch.tensor([0, 1])}, TypeError, r"t must be floating .*got torch.int64"),
-    ({"t": [0.0, 1.0]}, TypeError, r"t must be a tensor of times; got list"),
+    ({"t": [0.0, 1.0]}, TypeError, r"parameter t="),
     ({"t": torch.tensor([0.0, float("nan")])}, ValueError, r"t must be finite; got 0, nan"),
     ({"t": torch.tensor([0.0, float("inf")])}, ValueError, r"t must be finite; got 0, inf"),
     ({"t": torch.zeros(2, device="meta")}, ValueError, r"t is on meta but y0 is on cpu: move it with t.to"),
     ({"y0": torch.tensor([1, 2])}, TypeError, r"y0 must be real and floating .*got torch.int64"),
     ({"y0": torch.zeros(2, dtype=torch.complex64)}, TypeError, r"y0 must be real and floating .*got torch.complex64"),
-    ({"y0": 1.0}, TypeError, r"y0 must be a tensor or a tuple of tensors; got float"),
+    ({"y0": 1.0}, TypeError, r"parameter y0=1.0"),
     ({"y0": (Y, 1.0)}, TypeError, r"y0 must be a tensor or a tuple of tensors; got float"),
     (
         {"y0": (Y, Y.float())},
@@ -51,24 +51,24 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
         r"must be one of euler, midpoint, rk4, bosh3, dopri5, tsit5; got 'dopri8'",
     ),
     ({"gradient": "magic"}, ValueError, r"gradient must be one of backprop, discrete, adjoint; got 'magic'"),
-    ({"func": None}, TypeError, r"func must be a function of t and y; got NoneType"),
+    ({"func": None}, TypeError, r"parameter func="),
     ({"stats": {}}, TypeError, r"stats must be a Stats; got dict"),
     ({"y0": torch.eye(2).to_sparse()}, TypeError, r"y0 must be dense; got a tensor of layout torch.sparse_coo"),
-    ({"method": ["dopri5"]}, ValueError, r"method must be one of euler, .*; got \['dopri5'\]"),
-    ({"options": 3}, TypeError, r"options must be a dictionary; got int"),
+    ({"method": ["dopri5"]}, ValueError, r"parameter method="),
+    ({"options": 3}, TypeError, r"parameter options=3"),
     ({"options": {"step_size": "0.1"}}, ValueError, r"step_size'\] must be a positive, finite number; got '0.1'"),
     ({"options": {"max_num_steps": True}}, ValueError, r"max_num_steps'\] must be a positive integer; got True"),
     (
         {"adjoint_options": "seminorm", "gradient": "adjoint"},
         TypeError,
-        r"adjoint_options must be a dictionary; got str",
+        r"parameter adjoint_options='seminorm'",
     ),
-    ({"adjoint_params": 3, "gradient": "discrete"}, TypeError, r"adjoint_params must hold tensors; got int"),
+    ({"adjoint_params": 3, "gradient": "discrete"}, TypeError, r"parameter adjoint_params=3"),
     ({"event_fn": decay}, ValueError, r"event_fn is not supported"),
     ({"rtol": -1e-3}, ValueError, r"rtol must be finite and not negative; got -0.001"),
     ({"atol": float("nan")}, ValueError, r"atol must be finite and not negative; got nan"),
     ({"atol": 0}, ValueError, r"atol must be positive: where the state passes 0"),
-    ({"rtol": torch.tensor(1e-3)}, TypeError, r"rtol must be a number; got Tensor"),
+    ({"rtol": torch.tensor(1e-3)}, TypeError, r"parameter rtol="),
     ({"options": {"stepsize": 1}}, ValueError, r"options knows step_size, first_step, max_num_steps; got stepsize"),
     ({"options": {"norm": 1}}, ValueError, r"options knows .*; got norm"),
     ({"options": {"step_size": 0.0}}, ValueError, r"options\['step_size'\] must be a positive, finite number; got 0"),
@@ -234,9 +234,9 @@ def test_bad_flows() -> None:
     field = MLPField(2)
     with pytest.raises(ValueError, match=r"hidden must hold one or two widths, .*; got \(8, 8, 8\)"):
         MLPField(2, hidden=(8, 8, 8))
-    with pytest.raises(ValueError, match=r"hidden must hold one or two widths, .*; got 8"):
+    with pytest.raises(ValueError, match=r"parameter hidden=8"):
         MLPField(2, 8)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"x must be a tensor of shape \(\.\.\., 2\); got list"):
+    with pytest.raises(TypeError, match=r"parameter x="):
         ContinuousFlow(field, 2).log_prob([[1.0, 2.0]])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"trace must be one of closed, exact, hutchinson; got 'none'"):
         ContinuousFlow(field, 2, trace="none")

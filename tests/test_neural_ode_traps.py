@@ -116,6 +116,22 @@ def test_a_parameter_and_what_is_computed_from_it_are_refused_together(gradient:
 
 
 @pytest.mark.parametrize("gradient", UNTAPED)
+def test_parameters_computed_apart_are_taken_together(gradient: str, device: torch.device) -> None:
+    """Not from one another: by themselves, or by one operation that gives several tensors."""
+    w, t = f64([0.3, 0.7], device, grad=True), f64([0.0, 1.0], device)
+    for _ in range(3):  # Python's numbers for what is gone come again
+        for p, q in ((w.sin()[0], w.exp()[1]), (w.exp()[0], (2 * w).exp()[1]), w.unbind(), (2 * w).unbind()):
+
+            def growth(t: Tensor, y: Tensor, p: Tensor = p, q: Tensor = q) -> Tensor:
+                return p * q * y
+
+            y = odeint(growth, f64([1.0], device), t, gradient=gradient, adjoint_params=(p, q))
+            slopes = torch.autograd.grad(y[-1].sum(), (p, q))
+            rate = (p * q).item()
+            torch.testing.assert_close(torch.stack(slopes), torch.stack((q, p)) * math.exp(rate), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("gradient", UNTAPED)
 def test_hooks_that_would_run_at_every_evaluation_are_refused(gradient: str, device: torch.device) -> None:
     p, y0, t = f64(0.5, device, grad=True), f64([1.0], device), f64([0.0, 1.0], device)
     hook = p.register_hook(lambda g: 2 * g)

@@ -27,9 +27,9 @@ if sys.version_info >= (3, 11):
 ROOT = Path(__file__).resolve().parents[1]
 LIB = ROOT / "lib" / "workings"
 MODULES = sorted(module.name for module in pkgutil.walk_packages(workings.__path__, "workings."))
-SHARED = ("workings.book", "workings.checks")
-TOPICS = [name for name in MODULES if name.count(".") == 1 and name not in SHARED]
-REQUIRED = {"torch", "numpy", "scipy"}
+SHARED, TYPED = ("workings.book", "workings.checks"), "workings.typed"
+TOPICS = [name for name in MODULES if name.count(".") == 1 and name not in (*SHARED, TYPED)]
+REQUIRED = {"torch", "numpy", "scipy", "beartype"}
 NOT_FOR_READERS = ("docutils", "nbclient", "nbformat", "papermill", "sklearn", "sphinx", "sympy", "tqdm", "yaml")
 
 

@@ -260,7 +260,7 @@ def test_networks_of_one_seed_are_alike_and_of_two_are_not() -> None:
         (lambda: sb.Dense(2, 2, parametrization="mean-field"), "'standard' or 'ntk'"),
         (lambda: sb.Dense(2, 2, weight_variance=0.0), "must be positive"),
         (lambda: sb.MLP(2, ()), "hidden must hold"),
-        (lambda: sb.MLP(2, 64), "hidden must hold"),  # type: ignore[arg-type]
+        (lambda: sb.MLP(2, 64), "parameter hidden=64"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_networks_are_refused(make: Any, message: str) -> None:
@@ -396,7 +396,7 @@ def test_closed_form_in_blocks_precisions_and_with_gradients(
     [
         (lambda: sb.relu_ntk(torch.ones(2, 1), parametrization="mup"), "'standard' or 'ntk'"),
         (lambda: sb.relu_ntk(torch.ones(2, 1), hidden=()), "hidden must hold"),
-        (lambda: sb.relu_ntk(torch.ones(2, 1), hidden=64), "hidden must hold"),  # type: ignore[arg-type]
+        (lambda: sb.relu_ntk(torch.ones(2, 1), hidden=64), "parameter hidden=64"),  # type: ignore[arg-type]
         (lambda: sb.relu_ntk(torch.ones(2)), "x has shape"),
         (lambda: sb.relu_ntk(torch.ones(2, 1), torch.ones(2, 2)), "other has shape"),
     ],

@@ -32,9 +32,8 @@ from bad_data.rules import GENERAL, Rule, Trial, leaves
 
 HERE = Path(__file__).parent
 TABLE, KNOWN = HERE / "table.json", HERE / "known.json"
-MEANT = tuple(
-    str(Path(str(package.__file__)).parent) for package in (workings, torch.distributions)
-)  # errors from here
+HOMES = [str(Path(str(package.__file__)).parent) for package in (workings, torch.distributions)]
+MEANT = (*HOMES, "<@beartype(workings.")  # errors from here, also from the file that is named where types are checked
 MACHINERY = ("faults", "rules", "__main__")
 TOPICS = sorted(m.name for m in pkgutil.iter_modules([str(HERE)]) if m.name not in MACHINERY)
 SECONDS = 1.0  # of processor time, after which a call counts as endless; valid ones take milliseconds
@@ -142,7 +141,7 @@ def is_clear(error: BaseException, name: str) -> bool:
         return False
     if len(name) > 1:
         return re.search(rf"(?i)(?<![\w.]){name}(?!\w)", str(error)) is not None
-    before, after = r"(^|\b(and|or|for|unless|of) |[,:;(] ?)", r"( (is|has|must|and|or|holds|\()|=|,)"
+    before, after = r"(^|\b(and|or|for|unless|of|parameter) |[,:;(] ?)", r"( (is|has|must|and|or|holds|\()|=|,)"
     return re.search(f"(?i){before}{name}{after}", str(error)) is not None
 
 
@@ -230,16 +229,15 @@ def faults_of(topic: str) -> dict[str, Folded]:
     return {f: arguments for f, arguments in found.items() if arguments}
 
 
-def still(known: dict[str, Any], now: dict[str, Folded]) -> dict[str, Any]:
-    """Return a topic's known faults that are still there, with their reasons: never more than were known."""
-    left: dict[str, Any] = {}
-    for function, entry in known.items():
-        for name, by in entry["faults"].items():
+def still(known: dict[str, Folded], now: dict[str, Folded]) -> dict[str, Folded]:
+    """Return a topic's known faults that are still there: never more than were known."""
+    left: dict[str, Folded] = {}
+    for function, arguments in known.items():
+        for name, by in arguments.items():
             for came, kinds in by.items():
                 there = now.get(function, {}).get(name, {}).get(came, "").split(", ")
                 if kept := ", ".join(kind for kind in kinds.split(", ") if kind in there):
-                    faults = left.setdefault(function, entry | {"faults": {}})["faults"]
-                    faults.setdefault(name, {})[came] = kept
+                    left.setdefault(function, {}).setdefault(name, {})[came] = kept
     return left
 
 

@@ -1,6 +1,6 @@
 """Print how many cells there are of each sort; with ``--write``, write the table, and forget faults that are mended.
 
-The list of known faults only becomes shorter here: a new one has to be mended, or entered by hand, with its reason.
+The list of known faults only becomes shorter here: a new one has to be mended, or entered by hand.
 """
 
 from __future__ import annotations

@@ -125,7 +125,8 @@ def propagates(trial: Trial) -> bool:
 
 def follows_a_law(trial: Trial) -> bool:
     """At 1e10, 1e20 and 1e30 stand constants, a power, a logarithm or x log x, or what grows beyond all numbers."""
-    found = [leaves(trial.run(replaced(trial.value, huge))) for huge in HUGE]
+    whole = isinstance(trial.value, int)
+    found = [leaves(trial.run(replaced(trial.value, int(huge) if whole else huge))) for huge in HUGE]
     if not (_alike(found[0], found[1]) and _alike(found[1], found[2])):
         return False
     return all(_is_law(*three) for three in zip(*found, strict=True))

@@ -31,7 +31,7 @@ HOSTED = (
     "pip", "ipykernel", "ipywidgets", "matplotlib", "torch", "numpy", "scipy", "scikit-learn", "scikit-image",
     "mlxtend", "hatchling",
     # what set-up cells would fetch from the index
-    "sacrebleu", "babel", "Django", "wagtail", "nitime",
+    "beartype", "sacrebleu", "babel", "Django", "wagtail", "nitime",
 )  # fmt: skip
 OTHER = "2.98.0+cu999"  # a version of torch that is neither here nor in the constraints
 TOOLS = ("jupyter-book", "nbclient", "nbval", "papermill", "sphinx", "tqdm", "workings")

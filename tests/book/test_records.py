@@ -23,6 +23,7 @@ from workings.book.records import Record, read, write
 FLOW = '''
 """A toy."""
 import math
+from dataclasses import dataclass
 import workings.toy.deep as deep, workings.toy.far as far
 from workings.toy.rates import RATES, rate as speed
 from .shapes import ball
@@ -37,7 +38,7 @@ def experiment(seed, steps=3):
     """Run it."""
     total = 0.0
     for step in range(steps):  # one at a time
-        total += speed(step) * helper(seed)
+        total += speed(step) * helper(seed) + careful(seed)
     return {"total": total * METHODS["euler"] + tables.first() + ball() + deep.down()}
 
 
@@ -45,6 +46,37 @@ def helper(seed):
     from workings.toy.late import shift
 
     return seed + 2.5 + shift()
+
+
+def refuse_negative(seed):
+    if seed <= -1:
+        raise ValueError(34)
+
+
+def careful(seed: int) -> float:
+    refuse_negative(seed)
+    kept = refuse_negative(seed)
+    if seed < 0:
+        what = unused()
+        raise ValueError("seed is negative")
+    if seed == 5:
+        raise StopIteration
+    for step in range(3):
+        if step > seed:
+            raise ValueError
+    if (more := seed + 18) > 30:
+        raise ValueError
+    if seed > 19:
+        raise ValueError
+    else:
+        more += 21
+    return more + Box().more + Box.kept
+
+
+@dataclass
+class Box:
+    more: int = 3
+    kept: ClassVar[int] = 4
 
 
 def unused():
@@ -99,6 +131,15 @@ def edit(toy: Path, file: str, old: str, new: str) -> None:
     [
         ("flow.py", "steps=3", "steps=4"),
         ("flow.py", "total = 0.0", "total = 0.1"),
+        ("flow.py", "seed == 5", "seed == 6"),  # this error ends a loop somewhere, perhaps
+        ("flow.py", "step > seed", "step > seed + 1"),  # not at the function's head
+        ("flow.py", "more: int = 3", "more: int = 4"),
+        ("flow.py", "kept = refuse_negative(seed)", "kept = 3"),
+        ("flow.py", "raise ValueError(34)", "return 34"),  # its value is kept by one of those that call it
+        ("flow.py", "kept: ClassVar[int] = 4", "kept: int = 4"),
+        ("flow.py", "seed + 18", "seed + 19"),  # a condition that does something
+        ("flow.py", "seed > 19", "seed > 20"),  # decides on what comes else
+        ("flow.py", 'raise ValueError("seed is negative")', "seed = 0"),
         ("flow.py", "seed + 2.5", "seed - 2.5"),
         ("flow.py", '"total": total', '"to tal": total'),
         ("flow.py", '    return {"total"', '        return {"total"'),  # into the loop: only the layout differs
@@ -125,6 +166,12 @@ def test_code_that_was_run_and_changed_makes_a_record_stale(toy: Path, file: str
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
+        ("flow.py", "seed: int) -> float", "seed: complex) -> complex"),
+        ("flow.py", "more: int = 3", "more: float = 3"),
+        ("flow.py", "    refuse_negative(seed)\n    kept", "    kept"),
+        ("flow.py", "    if seed < 0:\n", "    if seed < -1:\n"),
+        ("flow.py", "    if seed < 0:\n        what = unused()\n", "    if seed < 0:\n"),
+        ("flow.py", 'raise ValueError("seed is negative")', 'raise TypeError(f"it is {unused()}")'),
         ("flow.py", "# one at a time", "# step by step"),
         ("flow.py", '"""Run it."""', '"""Run the experiment."""'),
         ("flow.py", '    """Run it."""\n', ""),

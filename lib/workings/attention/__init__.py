@@ -18,6 +18,7 @@ from workings.attention.scores import alignment_accuracy, bleu
 from workings.attention.search import Hypothesis, beam_search, translate
 from workings.attention.training import batches, fit, nll
 from workings.attention.words import EOS, PAD, UNK, Vocabulary, buckets, pad
+from workings.typed import check_types
 
 __all__ = [
     "EOS",
@@ -59,3 +60,5 @@ __all__ = [
     "translate",
     "translate_words",
 ]
+
+check_types(__name__)

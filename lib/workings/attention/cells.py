@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from workings.typed import Count, Floats, Integers, Whole
+
 
 class GatedUnit(nn.Module):
     r"""The gated hidden unit of Cho et al. (2014), as in appendix A.1.1 of Bahdanau et al.
@@ -25,7 +27,7 @@ class GatedUnit(nn.Module):
 
     """
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    def __init__(self, inputs: Whole, hidden: Count) -> None:
         super().__init__()
         self.hidden = hidden
         self.of_input = nn.Linear(inputs, 3 * hidden)  # W_r, W_z, W and biases
@@ -33,11 +35,11 @@ class GatedUnit(nn.Module):
         self.of_reset = nn.Linear(hidden, hidden, bias=False)  # U
         _scale(self, hidden)
 
-    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+    def forward(self, x: Floats, h: Floats) -> Tensor:
         """Return the next state (..., n) for inputs x (..., m) and a state h (..., n)."""
         return self.step(self.of_input(x), self.of_state(h), h)
 
-    def step(self, from_input: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
+    def step(self, from_input: Tensor, from_state: Tensor, h: Floats) -> Tensor:
         """Return the next state from products that may have been computed for many steps, or with others, at once.
 
         Args:
@@ -66,18 +68,18 @@ class TorchUnit(nn.Module):
 
     """
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    def __init__(self, inputs: Whole, hidden: Count) -> None:
         super().__init__()
         self.hidden = hidden
         self.of_input = nn.Linear(inputs, 3 * hidden)
         self.of_state = nn.Linear(hidden, 3 * hidden)
         _scale(self, hidden)
 
-    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+    def forward(self, x: Floats, h: Floats) -> Tensor:
         """Return the next state (..., n) for inputs x (..., m) and a state h (..., n)."""
         return self.step(self.of_input(x), self.of_state(h), h)
 
-    def step(self, from_input: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
+    def step(self, from_input: Tensor, from_state: Tensor, h: Floats) -> Tensor:
         """Return the next state, as `GatedUnit.step`; here ``from_state`` is (..., 3n)."""
         n = self.hidden
         r, z = torch.sigmoid(from_input[..., : 2 * n] + from_state[..., : 2 * n]).chunk(2, -1)
@@ -97,11 +99,11 @@ class GatedRNN(nn.Module):
 
     """
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    def __init__(self, inputs: Whole, hidden: Count) -> None:
         super().__init__()
         self.unit = GatedUnit(inputs, hidden)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Floats) -> tuple[Tensor, Tensor]:
         """Return all states (B, T, n) for inputs (B, T, m), from a state of zeros, and the last as (1, B, n)."""
         h = x.new_zeros(len(x), self.unit.hidden)
         states = []
@@ -111,7 +113,7 @@ class GatedRNN(nn.Module):
         return torch.stack(states, 1), h[None]
 
 
-def recurrence(unit: str, inputs: int, hidden: int) -> nn.Module:
+def recurrence(unit: str, inputs: Count, hidden: Count) -> nn.Module:
     """Return the recurrent layer of a unit; for "torch" it is ``torch.nn.GRU`` itself.
 
     Args:
@@ -134,7 +136,7 @@ def _scale(unit: nn.Module, hidden: int) -> None:
         nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
 
 
-def reverse(x: Tensor, lengths: Tensor) -> Tensor:
+def reverse(x: Tensor, lengths: Integers) -> Tensor:
     """Turn each sequence of a padded batch round, and leave its padding where it is.
 
     Args:

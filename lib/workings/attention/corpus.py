@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from workings.typed import Whole
+
 PACKAGES = ("django", "wagtail")
 # a placeholder, a tag, a word (with inner apostrophes and hyphens cut as French has it), or one sign
 TOKEN = re.compile(r"%\(\w+\)[a-z]|%[a-z]|\{\w*\}|<[^<>]+>|\w+['’]?|[^\w\s]")
@@ -55,7 +57,7 @@ def number_slots(pair: Message) -> Message:
     return Message(*(tuple(slots.get(word, word) for word in words) for words in pair))
 
 
-def messages(packages: Sequence[str] = PACKAGES, language: str = "fr", longest: int = 20) -> list[Message]:
+def messages(packages: Sequence[str] = PACKAGES, language: str = "fr", longest: Whole = 20) -> list[Message]:
     """Read the message catalogues of installed packages: each pair once, slots numbered, in alphabetical order.
 
     Args:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import torch
 
+from workings.typed import Whole
+
 LANGUAGES = ("copy", "reverse", "swap", "agreement", "mixture")
 
 Form = tuple[str, str]  # masculine and feminine
@@ -68,7 +70,7 @@ def french_words() -> list[str]:
 
 
 def draw_pairs(
-    language: str, lengths: Sequence[int] | range, n: int, generator: torch.Generator | None = None
+    language: str, lengths: Sequence[int] | range, n: Whole, generator: torch.Generator | None = None
 ) -> list[Pair]:
     """Draw sentences and their translations.
 

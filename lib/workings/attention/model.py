@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from workings.attention.cells import UNITS, recurrence, reverse
 from workings.attention.words import EOS, PAD
+from workings.typed import Count, Floats, Integers, NonNegative, Whole
 
 CONTEXTS = ("attention", "fixed")
 INITS = ("default", "paper")
@@ -43,12 +44,12 @@ class Encoder(nn.Module):
 
     """
 
-    def __init__(self, embedding: int, hidden: int, unit: str = "paper", both: bool = True) -> None:
+    def __init__(self, embedding: Whole, hidden: Count, unit: str = "paper", both: bool = True) -> None:
         super().__init__()
         self.forwards = recurrence(unit, embedding, hidden)
         self.backwards = recurrence(unit, embedding, hidden) if both else None
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Floats, lengths: Integers) -> Tensor:
         """Return the annotations (B, S, 2n) or (B, S, n), and zeros at padding, for vectors (B, S, m).
 
         The backward direction reads each sentence from its own last word: padding comes after all words, in both
@@ -74,7 +75,7 @@ class AdditiveAttention(nn.Module):
 
     """
 
-    def __init__(self, state: int, annotation: int, align: int) -> None:
+    def __init__(self, state: Whole, annotation: Whole, align: Whole) -> None:
         super().__init__()
         self.of_state = nn.Linear(state, align, bias=False)  # W_a
         self.of_annotation = nn.Linear(annotation, align, bias=False)  # U_a
@@ -135,7 +136,7 @@ class Translator(nn.Module):
         context: str = "attention",
         unit: str = "paper",
         init: str = "default",
-        dropout: float = 0.0,
+        dropout: NonNegative = 0.0,
     ) -> None:
         super().__init__()
         for name, value, choices in (
@@ -164,7 +165,7 @@ class Translator(nn.Module):
         if init == "paper":
             paper_init(self)
 
-    def encode(self, source: Tensor) -> Memory:
+    def encode(self, source: Integers) -> Memory:
         """Read sentences (B, S), padded with PAD after their last word, each of one word at least.
 
         Raises ``ValueError`` for a sentence of no words, or padding before a word.
@@ -179,7 +180,7 @@ class Translator(nn.Module):
         padding = h.new_zeros(source.shape).masked_fill(source == PAD, -torch.inf)
         return Memory(h, self.attention.of_annotation(h), padding, torch.tanh(self.start(first)))
 
-    def step(self, words: Tensor, s: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, words: Integers, s: Floats, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Take one step with K hypotheses for each of B sentences.
 
         Args:
@@ -196,7 +197,7 @@ class Translator(nn.Module):
         after, context, weights = self._advance(self.unit.of_input(vectors), s, memory, *joint)
         return self._read(vectors, s, context), after, weights
 
-    def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, source: Integers, target: Integers) -> tuple[Tensor, Tensor]:
         """Return the logits (B, T, V) of each word given those before it, and the weights (B, T, S).
 
         Args:

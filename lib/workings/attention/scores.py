@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from workings.typed import Whole
+
 
 def bleu(
-    translations: Sequence[Sequence[str]], references: Sequence[Sequence[str]], bootstrap: int = 1
+    translations: Sequence[Sequence[str]], references: Sequence[Sequence[str]], bootstrap: Whole = 1
 ) -> tuple[float, float]:
     """Return sacrebleu's corpus BLEU of tokenized sentences, from 0 to 100, and half its 95 % interval.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from workings.attention.model import Translator
 from workings.attention.words import EOS, PAD, UNK
+from workings.typed import Count, Integers
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Hypothesis:
 @torch.no_grad()
 def beam_search(
     model: Translator,
-    source: Tensor,
+    source: Integers,
     width: int = 5,
     *,
     longest: int | None = None,
@@ -122,7 +123,7 @@ def _collect(steps: list[tuple[Tensor, Tensor, Tensor, Tensor]], normalize: bool
 
 
 def translate(
-    model: Translator, source: Tensor, width: int = 5, *, normalize: bool = False, at_once: int = 64
+    model: Translator, source: Integers, width: int = 5, *, normalize: bool = False, at_once: Count = 64
 ) -> list[tuple[int, ...]]:
     """Return the best translation of each sentence, as numbers without EOS.
 

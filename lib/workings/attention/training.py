@@ -12,6 +12,7 @@ from workings.attention.corpus import Message
 from workings.attention.languages import Pair
 from workings.attention.model import Translator
 from workings.attention.words import PAD, Vocabulary, buckets, pad
+from workings.typed import Floats, Integers, Positive
 
 OPTIMIZERS = ("adam", "adadelta")
 
@@ -50,7 +51,7 @@ def batches(
             )
 
 
-def nll(logits: Tensor, target: Tensor) -> Tensor:
+def nll(logits: Floats, target: Integers) -> Tensor:
     """Return the mean negative log-likelihood of a word, in nats; padding does not count.
 
     Args:
@@ -67,8 +68,8 @@ def fit(
     steps: int,
     *,
     optimizer: str = "adam",
-    lr: float = 1e-3,
-    clip: float = 1.0,
+    lr: Positive = 1e-3,
+    clip: Positive = 1.0,
     each: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> list[float]:
     """Train ``model`` in place.

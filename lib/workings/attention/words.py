@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from workings.typed import Whole
+
 PAD, EOS, UNK = 0, 1, 2
 SPECIAL = ("<pad>", "</s>", "<unk>")
 
@@ -33,7 +35,7 @@ class Vocabulary:
 
     """
 
-    def __init__(self, sentences: Iterable[Sentence], size: int | None = None, least: int = 1) -> None:
+    def __init__(self, sentences: Iterable[Sentence], size: int | None = None, least: Whole = 1) -> None:
         if size is not None and size < len(SPECIAL):
             raise ValueError(f"size must be at least {len(SPECIAL)}, for {', '.join(SPECIAL)}; got {size}")
         counts = Counter(word for sentence in sentences for word in sentence)

@@ -1,6 +1,7 @@
 """A hash of the code that a result ran: a function's source and all that it uses in this package, nothing else.
 
-Comments, docstrings and layout do not count: they cannot move a number.
+What cannot move a number does not count: comments, docstrings, layout, types, and the checks in a function's body that
+do nothing but refuse, themselves or by calling what is named ``refuse_…``: a result that came out was refused by none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from workings.book.source import is_docstring
 
-PACKAGE = "workings"
+PACKAGE, TYPED = "workings", "workings.typed"  # the latter refuses arguments of a wrong type
 Definition = tuple[str, str]  # a module and a name that it defines; no name stands for the whole module
 
 
@@ -75,7 +76,7 @@ def _source(module: str) -> str:
 def _definitions(module: str) -> dict[str, list[ast.stmt]]:
     """Top-level names of ``module`` and the statements that define or change them."""
     found: dict[str, list[ast.stmt]] = {}
-    for node in ast.parse(_source(module)).body:
+    for node in _Counting().visit(ast.parse(_source(module))).body:
         for name in set(_defines(node)):
             found.setdefault(name, []).append(node)
     return found
@@ -149,6 +150,56 @@ def _origin(source: str, name: str) -> Definition:
 def _is_package(module: str) -> bool:
     spec = importlib.util.find_spec(module)
     return spec is not None and spec.submodule_search_locations is not None
+
+
+class _Counting(ast.NodeTransformer):
+    """Leave only what can move a number."""
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        node.body = [statement for statement in node.body if not _is_typed(statement)]
+        self.generic_visit(node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.body = [statement for statement in node.body if not _is_refusal(statement)]
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AnnAssign:
+        if not {"ClassVar", "InitVar", "KW_ONLY"} & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+            node.annotation = ast.Constant(...)  # of a dataclass's field
+        self.generic_visit(node)
+        return node
+
+
+def _is_refusal(node: ast.stmt) -> bool:
+    """Tell whether a statement raises ``TypeError`` or ``ValueError`` under a condition, and does nothing else."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
+        return node.value.func.id.startswith("refuse_")
+    if not isinstance(node, ast.If) or node.orelse:
+        return False
+    *before, last = node.body
+    if not isinstance(last, ast.Raise) or not all(isinstance(statement, ast.Assign) for statement in before):
+        return False
+    error = last.exc.func if isinstance(last.exc, ast.Call) else last.exc
+    return (
+        isinstance(error, ast.Name)
+        and error.id in ("TypeError", "ValueError")
+        and not any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(node.test))
+    )
+
+
+def _is_typed(node: ast.stmt) -> bool:
+    """Tell whether a statement imports or calls what checks a module's types, or makes a protocol one to check."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == TYPED
+    called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id == "check_types"
 
 
 def _bare(node: Any) -> Any:

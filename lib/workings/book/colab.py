@@ -21,7 +21,7 @@ import importlib.util
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet --no-deps "workings @ git+{url}@{ref}"
+    %pip install --quiet --no-deps "workings @ git+{url}@{ref}" "beartype>=0.21"
     from workings.book.ready import ready
     ready({packages})
 elif importlib.util.find_spec("workings") is None:

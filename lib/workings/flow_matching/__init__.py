@@ -32,6 +32,7 @@ from workings.flow_matching.paths import (
 )
 from workings.flow_matching.sampling import generate, log_prob, straightness
 from workings.flow_matching.training import fit
+from workings.typed import check_types
 
 __all__ = [
     "CHECKERBOARD_ENTROPY",
@@ -63,3 +64,5 @@ __all__ = [
     "straightness",
     "two_moons",
 ]
+
+check_types(__name__)

@@ -14,6 +14,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from workings.typed import Count, Floats, NonNegative
+
 SMALL = 64  # up to it the assignment alone is quicker than preparing it
 STAGES = ((0.03, 6), (0.004, 12))  # of Sinkhorn's duals: epsilon as a fraction of the mean cost, rounds
 
@@ -87,7 +89,7 @@ def _reduced(cost: Tensor) -> Tensor:
 
 
 def entropic_plan(
-    x0: Tensor, x1: Tensor, epsilon: float, *, tolerance: float = 1e-6, max_iterations: int = 10_000
+    x0: Tensor, x1: Tensor, epsilon: float, *, tolerance: NonNegative = 1e-6, max_iterations: Count = 10_000
 ) -> Tensor:
     r"""Return the plan of least cost less :math:`\varepsilon` times its entropy, by Sinkhorn's iteration.
 
@@ -127,7 +129,7 @@ def entropic_plan(
     )
 
 
-def sample_pairs(plan: Tensor, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def sample_pairs(plan: Floats, n: Count, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Draw pairs of a noise and a data point from a plan, with replacement.
 
     Args:

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workings.typed import Whole
+
 CELL = 1 / 0.45  # the side of a square of the checkerboard
 CHECKERBOARD_ENTROPY = math.log(8 * CELL**2)  # nats: uniform on eight squares
 
 
-def checkerboard(n: int, generator: torch.Generator | None = None) -> Tensor:
+def checkerboard(n: Whole, generator: torch.Generator | None = None) -> Tensor:
     """Draw from the eight dark squares of a board of 4 by 4, each of side 1/0.45: standard deviations of about 2.6.
 
     Args:
@@ -36,7 +38,7 @@ def on_checkerboard(x: Tensor) -> Tensor:
     return (cell.abs() <= 2).all(-1) & (cell < 2).all(-1) & ((cell.sum(-1) % 2) == 0)
 
 
-def eight_gaussians(n: int, generator: torch.Generator | None = None) -> Tensor:
+def eight_gaussians(n: Whole, generator: torch.Generator | None = None) -> Tensor:
     """Draw from eight Gaussians of variance 0.1 on a circle of radius 5.
 
     Args:
@@ -52,7 +54,7 @@ def eight_gaussians(n: int, generator: torch.Generator | None = None) -> Tensor:
     return centers + math.sqrt(0.1) * torch.randn(n, 2, generator=generator)
 
 
-def two_moons(n: int, generator: torch.Generator | None = None) -> Tensor:
+def two_moons(n: Whole, generator: torch.Generator | None = None) -> Tensor:
     """Draw from two interleaved half circles of radius 3 with noise of deviation 0.6.
 
     As scikit-learn's ``make_moons(noise=0.2)``, times 3, less 1.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from workings.flow_matching.marginal import EmpiricalMarginal
 from workings.flow_matching.paths import GaussianPath, same_shape
+from workings.typed import Floats
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
 
@@ -54,7 +55,7 @@ def conditional_loss(
     return mean_square(field(t, x), u)
 
 
-def marginal_loss(field: VectorField, marginal: EmpiricalMarginal, t: Tensor, x: Tensor) -> Tensor:
+def marginal_loss(field: VectorField, marginal: EmpiricalMarginal, t: Tensor, x: Floats) -> Tensor:
     r"""Return the flow-matching loss against the exact marginal velocity at given points, a 0-dim tensor.
 
     .. math:: L_{\text{FM}} = E_{t,\,x} \big\| v(t, x) - u_t(x) \big\|^2, \qquad x \sim p_t

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from workings.flow_matching.paths import GaussianPath, column
+from workings.typed import Floats, Whole
 
 
 class EmpiricalMarginal:
@@ -37,7 +38,7 @@ class EmpiricalMarginal:
 
     """
 
-    def __init__(self, path: GaussianPath, data: Tensor, weights: Tensor | None = None, block: int = 2**23) -> None:
+    def __init__(self, path: GaussianPath, data: Floats, weights: Tensor | None = None, block: Whole = 2**23) -> None:
         if data.dim() != 2 or not data.numel():
             raise ValueError(f"data must have shape (N, d) and not be empty; got {tuple(data.shape)}")
         if weights is None:
@@ -52,21 +53,21 @@ class EmpiricalMarginal:
         self.path, self.data, self.block = path, data[seen], block
         self.log_weights = torch.log(weights[seen] / weights.sum())
 
-    def log_prob(self, t: Tensor, x: Tensor) -> Tensor:
+    def log_prob(self, t: Tensor, x: Floats) -> Tensor:
         """Return log p_t(x) in nats, shape (...), at points (..., d)."""
         log_sum, _ = self._softmax(t, x)
         sigma = self.path.sigma(column(t, x)).expand(*x.shape[:-1], 1)[..., 0]
         return log_sum - x.shape[-1] * (torch.log(sigma) + 0.5 * math.log(2 * math.pi))
 
-    def denoised(self, t: Tensor, x: Tensor) -> Tensor:
+    def denoised(self, t: Tensor, x: Floats) -> Tensor:
         r"""Return the posterior mean of the data point, :math:`E[x_1 \mid x_t = x]`, shaped like ``x``."""
         return self._softmax(t, x)[1]
 
-    def velocity(self, t: Tensor, x: Tensor) -> Tensor:
+    def velocity(self, t: Tensor, x: Floats) -> Tensor:
         """Return u_t(x), shaped like ``x``: the conditional one for the posterior mean, since it is linear in x₁."""
         return self.path.velocity(t, x, self.denoised(t, x))
 
-    def score(self, t: Tensor, x: Tensor) -> Tensor:
+    def score(self, t: Tensor, x: Floats) -> Tensor:
         r"""Return :math:`\nabla_x \log p_t(x) = (\alpha_t E[x_1 \mid x] - x)/\sigma_t^2`, shaped like ``x``."""
         s = column(t, x)
         return (self.path.alpha(s) * self.denoised(t, x) - x) / self.path.sigma(s) ** 2

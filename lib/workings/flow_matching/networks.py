@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from workings.typed import Whole
+
 
 class VelocityMLP(nn.Module):
     r"""A velocity field :math:`v(t, x)`: SiLU layers on the state with time appended to it.
@@ -22,9 +24,9 @@ class VelocityMLP(nn.Module):
 
     """
 
-    def __init__(self, dim: int, hidden: Sequence[int] = (256, 256, 256), frequencies: int = 0) -> None:
+    def __init__(self, dim: Whole, hidden: Sequence[int] = (256, 256, 256), frequencies: int = 0) -> None:
         super().__init__()
-        if isinstance(hidden, int) or not hidden:
+        if not hidden:
             raise ValueError(f"hidden must hold the widths of hidden layers, as (256, 256) does; got {hidden!r}")
         if frequencies < 0:
             raise ValueError(f"frequencies must not be negative; got {frequencies}")

@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from workings.typed import Whole
+
 EPSILON = 1e-5  # how far from t = 1 a path stops that is singular there, as in the paper
 
 
@@ -107,7 +109,7 @@ class GaussianPath(ABC):
         t = column(t, x1)
         return self.sigma(t) * x0 + self.alpha(t) * x1, self.d_sigma(t) * x0 + self.d_alpha(t) * x1
 
-    def times(self, n: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def times(self, n: Whole, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n`` times, uniform on [0, `last`], in ``like``'s dtype and on its device; shape (n,).
 
         Args:
@@ -308,9 +310,8 @@ def column(t: Tensor, x: Tensor) -> Tensor:
         ValueError: for a shape with which that of ``x`` does not begin, or times outside [0, 1].
 
     """
-    if not isinstance(t, Tensor) or not t.is_floating_point():
-        got = f"a tensor of {t.dtype}" if isinstance(t, Tensor) else type(t).__name__
-        raise TypeError(f"t must be a floating tensor; got {got}")
+    if not t.is_floating_point():
+        raise TypeError(f"t must be a floating tensor; got a tensor of {t.dtype}")
     if t.shape != x.shape[: t.dim()]:
         raise ValueError(f"t must be 0-dim or of a shape with which {tuple(x.shape)} begins; got {tuple(t.shape)}")
     if not ((t >= 0) & (t <= 1)).all():

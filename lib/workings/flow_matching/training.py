@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from workings.flow_matching.losses import conditional_loss, standard_normal
 from workings.flow_matching.paths import GaussianPath
+from workings.typed import Positive
 
 Draw = Callable[[int, torch.Generator | None], Tensor | tuple[Tensor, Tensor]]
 
@@ -20,7 +21,7 @@ def fit(
     steps: int,
     *,
     batch: int = 256,
-    lr: float = 1e-3,
+    lr: Positive = 1e-3,
     pairing: Callable[[Tensor, Tensor], Tensor] | None = None,
     device: torch.device | str = "cpu",
     generator: torch.Generator | None = None,

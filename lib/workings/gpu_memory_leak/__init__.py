@@ -27,6 +27,7 @@ from workings.gpu_memory_leak.operations import (
 )
 from workings.gpu_memory_leak.picture import Picture, picture
 from workings.gpu_memory_leak.watch import Report, Stays, Watch, watch
+from workings.typed import check_types
 
 __all__ = [
     "NEEDS",
@@ -56,3 +57,5 @@ __all__ = [
     "smallest_leak",
     "watch",
 ]
+
+check_types(__name__)

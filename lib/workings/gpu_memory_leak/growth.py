@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workings.typed import Count, NonNegative
+
 FEWEST = 8  # calls from which a growth is fitted
 SIGMAS = 3.0  # how far from zero a growth has to be to be believed
 MOST = 0.9  # correlation of neighbouring readings that is believed
@@ -82,7 +84,7 @@ def line(y: np.ndarray) -> tuple[float, float]:
     return rate, math.sqrt(square / ((len(y) - 2) * (t @ t)) * (1 + rho) / (1 - rho))
 
 
-def smallest_leak(noise: float, calls: int) -> float:
+def smallest_leak(noise: NonNegative, calls: Count) -> float:
     r"""Return the growth a call that can be told from none, for independent noise of a standard deviation.
 
     Equation gpu_memory_leak:smallest of the chapter: three standard errors of a slope through the second half.

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workings.typed import Floats
+
 
 def normalize_(x: Tensor, dim: int = -1) -> Tensor:
     r"""Divide ``x`` by its length, in place, with the right gradient, in half the memory of ``x / norm(x)``.
@@ -33,13 +35,13 @@ def normalize_(x: Tensor, dim: int = -1) -> Tensor:
     tensor([ 0.1280, -0.0960])
 
     """
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(f"x is {_kind(x)}; normalize_ needs a tensor of real floating-point numbers")
+    if not x.is_floating_point():
+        raise TypeError(f"x is a tensor of {x.dtype}; normalize_ needs a tensor of real floating-point numbers")
     y: Tensor = _Normalize.apply(x, dim)[0]
     return y
 
 
-def normalize_gradient(x: Tensor, g: Tensor, dim: int = -1) -> Tensor:
+def normalize_gradient(x: Floats, g: Tensor, dim: int = -1) -> Tensor:
     r"""Return the gradient of a loss with respect to ``x``, from that with respect to ``x`` divided by its length.
 
     Equation gpu_memory_leak:normalize of the chapter: the part of ``g`` along ``x`` is taken away, since no change of
@@ -86,7 +88,3 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor, of_length: Tensor) -> tuple[Tensor, None]:
         y, r = ctx.saved_tensors
         return (g - y * (y * g).sum(ctx.dim, keepdim=True)) / r + of_length * y, None
-
-
-def _kind(x: Any) -> str:
-    return f"a tensor of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__

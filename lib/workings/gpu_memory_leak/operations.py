@@ -12,6 +12,7 @@ from torch.nn import functional
 from workings.gpu_memory_leak.blocks import Blocks
 from workings.gpu_memory_leak.cycles import Cycle, break_cycles, find_cycles
 from workings.gpu_memory_leak.graph import MODIFIED
+from workings.typed import Floats, Whole
 
 NEEDS = ("the overwritten input", "its output", "another tensor or a copy", "nothing")
 
@@ -32,7 +33,7 @@ class Operation:
     apart: str
     needs: str
 
-    def run(self, x: Tensor, apart: bool = False) -> Tensor:
+    def run(self, x: Floats, apart: bool = False) -> Tensor:
         """Run the statement (or its form out of place) on ``x``, and return what ``x`` is then."""
         names = {"torch": torch, "functional": functional, "x": x}
         exec(self.apart if apart else self.code, names)
@@ -71,7 +72,7 @@ class Activations:
     """
 
     def __init__(
-        self, device: torch.device, rows: int, features: int, generator: torch.Generator | None = None
+        self, device: torch.device, rows: Whole, features: Whole, generator: torch.Generator | None = None
     ) -> None:
         home = torch.device("cpu") if generator is None else generator.device
         shapes = ((rows, features), (features, features), (features,))
@@ -118,7 +119,7 @@ def judge(operation: Operation, activations: Activations, calls: int, apart: boo
 
 
 def leave_behind(
-    operation: Operation, activations: Activations, calls: int, apart: bool = False
+    operation: Operation, activations: Activations, calls: Whole, apart: bool = False
 ) -> tuple[list[weakref.ref[Tensor]], list[int], list[int]]:
     """Run a statement again and again on fresh activations that nobody keeps; what leaks is left to the caller.
 

@@ -22,6 +22,7 @@ from workings.implicit_reparameterization.special import (
 )
 from workings.implicit_reparameterization.truncated_normal import TruncatedNormal
 from workings.implicit_reparameterization.von_mises import VonMises
+from workings.typed import check_types
 
 __all__ = [
     "Beta",
@@ -43,3 +44,5 @@ __all__ = [
     "student_gradient",
     "von_mises_gradient",
 ]
+
+check_types(__name__)

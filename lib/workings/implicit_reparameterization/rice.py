@@ -11,6 +11,7 @@ from torch.distributions.utils import broadcast_all
 
 from workings.implicit_reparameterization.implicit import Implicit, Shape, moved, normal
 from workings.implicit_reparameterization.special import bessel_gap, marcum_q
+from workings.typed import Floats
 
 
 class Rice(Implicit):
@@ -38,7 +39,7 @@ class Rice(Implicit):
     arg_constraints = {"nu": constraints.nonnegative, "sigma": constraints.positive}  # noqa: RUF012
     support = constraints.nonnegative
 
-    def __init__(self, nu: Tensor | float, sigma: Tensor | float, validate_args: bool | None = None) -> None:
+    def __init__(self, nu: Floats | float, sigma: Tensor | float, validate_args: bool | None = None) -> None:
         self.nu, self.sigma = broadcast_all(nu, sigma)
         super().__init__(self.nu.shape, validate_args=validate_args)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from workings.implicit_reparameterization.implicit import moved
 from workings.implicit_reparameterization.quadrature import NEGLIGIBLE, integrate
+from workings.typed import Floats
 
 # ---- Bessel functions ----
 
@@ -336,7 +337,7 @@ def _short_side(kappa: Tensor, angle: Tensor, inside: Tensor) -> Tensor:
 # ---- the Marcum Q function ----
 
 
-def marcum_q(a: Tensor, b: Tensor, complement: bool = False) -> Tensor:
+def marcum_q(a: Floats, b: Tensor, complement: bool = False) -> Tensor:
     r"""Return :math:`Q_1(a, b) = \int_b^\infty x\,e^{-(x^2+a^2)/2} I_0(ax)\,dx`, or :math:`1 - Q_1(a, b)`.
 
     The integral runs over the side of b that is far from a, so that what is tiny is accurate. Differentiable in both

@@ -11,6 +11,7 @@ from torch.distributions.utils import broadcast_all
 
 from workings.implicit_reparameterization.implicit import Implicit, Shape, moved, uniform
 from workings.implicit_reparameterization.quadrature import BLOCK, NEGLIGIBLE, legendre, moments
+from workings.typed import Floats
 
 LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 
@@ -53,7 +54,7 @@ class TruncatedNormal(Implicit):
 
     def __init__(
         self,
-        loc: Tensor | float,
+        loc: Floats | float,
         scale: Tensor | float,
         low: Tensor | float = -math.inf,
         high: Tensor | float = math.inf,

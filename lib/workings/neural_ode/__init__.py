@@ -20,6 +20,7 @@ from workings.neural_ode.losses import LossGradient, loss_gradient, trajectory_l
 from workings.neural_ode.odeint import odeint, odeint_adjoint
 from workings.neural_ode.solver import SolverError
 from workings.neural_ode.tableaus import METHODS, Tableau
+from workings.typed import check_types
 
 __all__ = [
     "METHODS",
@@ -38,3 +39,5 @@ __all__ = [
     "trace_noise",
     "trajectory_loss",
 ]
+
+check_types(__name__)

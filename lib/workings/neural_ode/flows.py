@@ -18,6 +18,7 @@ from torch.nn.functional import linear
 
 from workings.neural_ode.gradients import Stats
 from workings.neural_ode.odeint import odeint
+from workings.typed import Count, Floats, Whole
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
 TRACES = ("closed", "exact", "hutchinson")
@@ -38,9 +39,9 @@ class MLPField(nn.Module):
 
     """
 
-    def __init__(self, dim: int, hidden: Sequence[int] = (64, 64)) -> None:
+    def __init__(self, dim: Whole, hidden: Sequence[int] = (64, 64)) -> None:
         super().__init__()
-        if isinstance(hidden, int) or len(hidden) not in (1, 2):
+        if len(hidden) not in (1, 2):
             raise ValueError(f"hidden must hold one or two widths, as (64, 64) does; got {hidden!r}")
         sizes = (dim, *hidden, dim)
         self.layers: Any = nn.ModuleList(nn.Linear(m, n) for m, n in pairwise(sizes))
@@ -55,11 +56,11 @@ class MLPField(nn.Module):
             values.append(torch.tanh(layer(values[-1])))
         return values
 
-    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+    def forward(self, t: Tensor, z: Floats) -> Tensor:
         """Return f(t, z), shape (..., d), for a 0-dim ``t`` and ``z`` of shape (..., d)."""
         return self.layers[-1](self._hidden(t, z)[-1])  # type: ignore[no-any-return]
 
-    def divergence(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    def divergence(self, t: Tensor, z: Floats) -> tuple[Tensor, Tensor]:
         r"""Return f and the trace of its Jacobian in closed form, shapes (..., d) and (...).
 
         .. math::
@@ -101,7 +102,7 @@ def exact_divergence(field: VectorField, t: Tensor, z: Tensor) -> tuple[Tensor, 
     return _probed(field, t, z, list(units))
 
 
-def hutchinson_divergence(field: VectorField, t: Tensor, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def hutchinson_divergence(field: VectorField, t: Tensor, z: Floats, noise: Tensor) -> tuple[Tensor, Tensor]:
     r"""Return f and the estimate :math:`\epsilon^\top (\partial f/\partial z)\, \epsilon` of its Jacobian's trace.
 
     Args:
@@ -201,7 +202,7 @@ class ContinuousFlow(nn.Module):
     def __init__(
         self,
         field: VectorField,
-        dim: int,
+        dim: Count,
         trace: str = "closed",
         *,
         t0: float = 0.0,
@@ -228,7 +229,7 @@ class ContinuousFlow(nn.Module):
         self.solver: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": method, "options": options}
         self.gradient = gradient
 
-    def log_prob(self, x: Tensor, *, stats: Stats | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def log_prob(self, x: Floats, *, stats: Stats | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Return log p(x) in nats.
 
         Args:
@@ -243,8 +244,6 @@ class ContinuousFlow(nn.Module):
             ValueError: when the last dimension of ``x`` is not ``dim``.
 
         """
-        if not isinstance(x, Tensor):
-            raise TypeError(f"x must be a tensor of shape (..., {self.dim}); got {type(x).__name__}")
         if x.dim() == 0 or x.shape[-1] != self.dim:
             raise ValueError(f"x must have shape (..., {self.dim}); got {tuple(x.shape)}")
         dynamics = _Dynamics(self.field, self._divergence(x, generator))

@@ -125,7 +125,7 @@ def trajectory_loss(
 
     """
     system = _System(func, terminal, running, observed)
-    z, integral = system.solve(_tensor(y0), t, **kwargs)
+    z, integral = system.solve(y0, t, **kwargs)
     return integral + system.at_end(z) + system.at_times(z)
 
 
@@ -182,7 +182,7 @@ def loss_gradient(
     if torch.is_inference_mode_enabled():
         raise RuntimeError("loss_gradient differentiates, which torch.inference_mode forbids: use torch.no_grad")
     stats = Stats() if stats is None else stats
-    system, layout = _System(func, terminal, running, observed), Layout(_tensor(y0))
+    system, layout = _System(func, terminal, running, observed), Layout(y0)
     plan = plan_steps("", rtol, atol, method, options)
     with torch.no_grad():
         z, integral = system.solve(y0, t, rtol=rtol, atol=atol, method=method, options=options, stats=stats)
@@ -241,9 +241,3 @@ def _scalar(name: str, loss: Any, z: Tensor) -> Tensor:
     if loss.dtype != z.dtype:
         raise ValueError(f"{name} must return {z.dtype}, as y0 is; got {loss.dtype}")
     return loss
-
-
-def _tensor(y0: Any) -> Tensor:
-    if not isinstance(y0, Tensor):
-        raise TypeError(f"y0 must be a tensor here; got {type(y0).__name__}")
-    return y0

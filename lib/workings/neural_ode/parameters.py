@@ -66,6 +66,20 @@ def graph(output: Tensor) -> list[Any]:
     return list(nodes)
 
 
+def refuse_dependent(name: str, tensors: list[Tensor]) -> None:
+    """Raise ``ValueError`` where one of an argument's tensors is computed from another."""
+    for p in tensors:
+        # the nodes themselves, since the id of one that Python let go can be another's later; less p's own, which may
+        # have other outputs
+        above = set(graph(p)) - {p.grad_fn}
+        leaves = {id(_leaf(node)) for node in above}
+        if any(q is not p and (id(q) in leaves or q.grad_fn in above) for q in tensors):
+            raise ValueError(
+                f"{name} holds a tensor of shape {tuple(p.shape)} and what it is computed from, which would then count "
+                "twice: let func compute it, or give it alone"
+            )
+
+
 def _leaf(node: Any) -> Tensor | None:
     """Return the tensor whose gradient a node of a graph accumulates, if it is such a node."""
     return node.variable if type(node).__name__ == "AccumulateGrad" else None

@@ -39,6 +39,7 @@ from workings.neuroidal_memory.sizes import (
 from workings.neuroidal_memory.splitmix import mix, outputs
 from workings.neuroidal_memory.stored import StoredGraph
 from workings.neuroidal_memory.transfer import Margins, hierarchy, noise_margins, one_step_transfer, two_step_transfer
+from workings.typed import check_types
 
 __all__ = [
     "Gaps",
@@ -72,3 +73,5 @@ __all__ = [
     "two_step_transfer",
     "union",
 ]
+
+check_types(__name__)

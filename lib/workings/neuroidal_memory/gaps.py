@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workings.typed import Integers, Whole
+
 ONE = 2**63  # probability one
 CUT = ONE // 16  # the table ends below this
 
@@ -32,9 +34,9 @@ class Gaps:
     """
 
     survival: Tensor
-    guide: Tensor
-    shift: int
-    rounds: int
+    guide: Integers
+    shift: Whole
+    rounds: Whole
 
     @property
     def longest(self) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 from workings.neuroidal_memory import kernel
 from workings.neuroidal_memory.gaps import gaps
 from workings.neuroidal_memory.splitmix import outputs
+from workings.typed import Integers, Whole
 
 LEAST_BLOCK = 2**18  # targets walked at a time: counters of one block stay in the processor's cache
 LAST = 2**63 - 1
@@ -156,7 +157,7 @@ class RandomGraph:
         order = order[torch.argsort(rows[order], stable=True)]
         return rows[order], targets[order]
 
-    def targets(self, neuron: int) -> Tensor:
+    def targets(self, neuron: Whole) -> Tensor:
         """Return the neurons that one neuron reaches, in order, int64."""
         return self.edges(torch.tensor([neuron]))[1]
 
@@ -194,7 +195,7 @@ class RandomGraph:
             torch.nonzero(self._count(firing, block) >= k)[:, 0] + block * self.block for block in range(self.blocks)
         ])  # fmt: skip
 
-    def inputs_to(self, neurons: Tensor, targets: Tensor) -> Tensor:
+    def inputs_to(self, neurons: Tensor, targets: Integers) -> Tensor:
         """Return how many edges each of ``targets`` gets from a set.
 
         Args:

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from workings.typed import Integers, Whole
+
 
 class Graph(Protocol):
     """What the operations ask of a graph, stored or not."""
@@ -72,7 +74,9 @@ def share(found: Tensor, item: Tensor) -> float:
     return float(torch.isin(item, found).double().mean()) if len(item) else 0.0
 
 
-def random_item(n: int, r: int, device: torch.device | str = "cpu", generator: torch.Generator | None = None) -> Tensor:
+def random_item(
+    n: Whole, r: int, device: torch.device | str = "cpu", generator: torch.Generator | None = None
+) -> Tensor:
     """Draw r different neurons of n.
 
     Args:
@@ -126,7 +130,7 @@ def thinned(item: Tensor, fraction: float, generator: torch.Generator | None = N
     return item[random_item(len(item), round(fraction * len(item)), item.device, generator)]
 
 
-def join(graph: Graph, a: Tensor, b: Tensor, k: int) -> Tensor:
+def join(graph: Graph, a: Tensor, b: Tensor, k: Whole) -> Tensor:
     """One-step JOIN: fire two items at once; the new item is what fires (neuroidal_memory:join).
 
     Args:
@@ -148,7 +152,7 @@ def join(graph: Graph, a: Tensor, b: Tensor, k: int) -> Tensor:
     return graph.fires(union(a, b), k)
 
 
-def two_step_join(graph: Graph, a: Tensor, b: Tensor, k: int) -> Tensor:
+def two_step_join(graph: Graph, a: Integers, b: Integers, k: Whole) -> Tensor:
     """Two-step JOIN: k edges from A make a neuron ready, then k from B fire it.
 
     Args:
@@ -164,7 +168,7 @@ def two_step_join(graph: Graph, a: Tensor, b: Tensor, k: int) -> Tensor:
     return common(graph.fires(a, k), graph.fires(b, k))
 
 
-def strongest(graph: Graph, neurons: Tensor, r: int) -> Tensor:
+def strongest(graph: Graph, neurons: Tensor, r: Whole) -> Tensor:
     """Return the r neurons that get the most edges from a set, ties broken at the lower number: winners take all.
 
     Args:
@@ -194,12 +198,12 @@ class Link:
     """
 
     graph: Graph
-    relays: Tensor
-    target: Tensor
-    k: int
+    relays: Integers
+    target: Integers
+    k: Whole
 
     @classmethod
-    def learn(cls, graph: Graph, d: Tensor, e: Tensor, k: int) -> Link:
+    def learn(cls, graph: Graph, d: Integers, e: Integers, k: Whole) -> Link:
         """Link D to E.
 
         Args:
@@ -214,7 +218,7 @@ class Link:
         """
         return cls(graph, graph.fires(d, k), e, k)
 
-    def recall(self, d: Tensor, lower: int = 0) -> Tensor:
+    def recall(self, d: Integers, lower: int = 0) -> Tensor:
         """Return which neurons of E fire when some neurons do, two steps later.
 
         Args:
@@ -242,12 +246,12 @@ class JoinLink:
     """
 
     graph: Graph
-    middle: Tensor
+    middle: Integers
     link: Link
-    k: int
+    k: Whole
 
     @classmethod
-    def learn(cls, graph: Graph, a: Tensor, b: Tensor, c: Tensor, k_m: int, k_a: int) -> JoinLink:
+    def learn(cls, graph: Graph, a: Tensor, b: Tensor, c: Integers, k_m: Whole, k_a: Whole) -> JoinLink:
         """Store the conjunction of two items in C.
 
         Args:

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import betainc, betaln, xlog1py, xlogy
 
+from workings.typed import NonNegative, Positive, Whole
+
 Array = NDArray[np.float64]
 
 
@@ -59,7 +61,7 @@ def exactly(N: ArrayLike, p: ArrayLike, k: ArrayLike) -> Array:
     return np.where(k > N, 0.0, np.exp(logarithm))
 
 
-def one_step_size(r: ArrayLike, n: float, p: float, k: int, s: ArrayLike | None = None) -> Array:
+def one_step_size(r: ArrayLike, n: NonNegative, p: float, k: ArrayLike, s: ArrayLike | None = None) -> Array:
     r"""Return the expected size of a one-step JOIN of random items (neuroidal_memory:one-step).
 
     Args:
@@ -81,7 +83,7 @@ def one_step_size(r: ArrayLike, n: float, p: float, k: int, s: ArrayLike | None 
     return n * tail(r + s - r * s / n, p, k)
 
 
-def two_step_size(r: ArrayLike, n: float, p: float, k: int, shared: bool = True) -> Array:
+def two_step_size(r: ArrayLike, n: NonNegative, p: float, k: Whole, shared: bool = True) -> Array:
     r"""Return the expected size of a two-step JOIN: k edges from A, and k from B (neuroidal_memory:two-step).
 
     Args:
@@ -111,7 +113,7 @@ def both(r: ArrayLike, p: float, k: int, common: ArrayLike) -> Array:
     return found
 
 
-def replicating_size(size: Callable[[float], float | Array], n: float) -> float:
+def replicating_size(size: Callable[[float], float | Array], n: Positive) -> float:
     r"""Return the size r > 0 of items that JOIN reproduces, :math:`\mathbb{E}|C| = r` (neuroidal_memory:fixed-point).
 
     Args:
@@ -162,7 +164,7 @@ def elasticity(size: Callable[[float], float | Array], r: float) -> float:
     return float((np.log(size(r * np.exp(h))) - np.log(size(r * np.exp(-h)))) / (2 * h))
 
 
-def link_yield(r: ArrayLike, n: float, p: float, k: int, fraction: ArrayLike = 1.0) -> Array:
+def link_yield(r: ArrayLike, n: NonNegative, p: float, k: ArrayLike, fraction: ArrayLike = 1.0) -> Array:
     r"""Return the expected share of E that fires when D does, over a LINK (neuroidal_memory:link).
 
     Args:
@@ -182,7 +184,7 @@ def link_yield(r: ArrayLike, n: float, p: float, k: int, fraction: ArrayLike = 1
     return tail(n, p * tail(np.asarray(fraction) * np.asarray(r, dtype=float), p, k), k)
 
 
-def conditions(n: float, d: float, r: float, k: int) -> dict[str, float]:
+def conditions(n: Positive, d: float, r: NonNegative, k: Whole) -> dict[str, float]:
     r"""Return the quantities of Valiant's conditions for items of size r, two-step JOIN and LINK at threshold k.
 
     Args:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from workings.typed import Integers
+
 
 def signed(word: int) -> int:
     """Return the 64-bit word as the signed integer with the same bits."""
@@ -20,7 +22,7 @@ GAMMA = signed(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd
 ROUNDS = ((30, signed(0xBF58476D1CE4E5B9)), (27, signed(0x94D049BB133111EB)), (31, 1))  # shift, multiplier
 
 
-def mix(z: Tensor) -> Tensor:
+def mix(z: Integers) -> Tensor:
     """Scramble 64-bit words in place, one to one: the output function of SplitMix64.
 
     Args:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from workings.neuroidal_memory.graph import RandomGraph, sources
+from workings.typed import Integers, Whole
 
 
 class StoredGraph:
@@ -46,10 +47,10 @@ class StoredGraph:
         """Return how many edges each of the n neurons gets from a set, (n,)."""
         return torch.bincount(self.edges(neurons)[1], minlength=self.n)
 
-    def inputs_to(self, neurons: Tensor, targets: Tensor) -> Tensor:
+    def inputs_to(self, neurons: Tensor, targets: Integers) -> Tensor:
         """Return how many edges each of ``targets`` gets from a set, (m,)."""
         return self.inputs(neurons)[targets]
 
-    def fires(self, neurons: Tensor, k: int) -> Tensor:
+    def fires(self, neurons: Tensor, k: Whole) -> Tensor:
         """Return which neurons get at least k edges from a set, in order."""
         return torch.nonzero(self.inputs(neurons) >= k)[:, 0]

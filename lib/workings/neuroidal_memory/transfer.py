@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workings.neuroidal_memory.sizes import Array, exactly, tail
+from workings.typed import Count, NonNegative, Whole
 
 
-def one_step_transfer(f: ArrayLike, N: float, p: float, k: int, recall: int | None = None) -> Array:
+def one_step_transfer(f: ArrayLike, N: float, p: float, k: Whole, recall: Whole | None = None) -> Array:
     r"""Return the expected share of C that fires when a share f of A and of B does (neuroidal_memory:transfer).
 
     A neuron of C has X edges from A and B, at least k; each counts with probability f.
@@ -39,7 +40,7 @@ def one_step_transfer(f: ArrayLike, N: float, p: float, k: int, recall: int | No
     return np.asarray((fires * exactly(N, p, edges)).sum(-1) / exactly(N, p, edges).sum())
 
 
-def two_step_transfer(f: ArrayLike, r: float, p: float, k: int, common: float = 0.0) -> Array:
+def two_step_transfer(f: ArrayLike, r: NonNegative, p: NonNegative, k: Whole, common: NonNegative = 0.0) -> Array:
     r"""Return the expected share of a two-step JOIN's C that fires when a share f of A and of B does.
 
     Args:
@@ -90,7 +91,7 @@ class Margins(NamedTuple):
     high_input: float
 
 
-def noise_margins(curve: Callable[[Array], Array], points: int = 2001) -> Margins:
+def noise_margins(curve: Callable[[Array], Array], points: Whole = 2001) -> Margins:
     r"""Return the noise margins of a transfer curve, by the points where its slope is one (neuroidal_memory:margins).
 
     Args:
@@ -120,7 +121,7 @@ def noise_margins(curve: Callable[[Array], Array], points: int = 2001) -> Margin
 
 
 def hierarchy(
-    sizes: ArrayLike, generations: int, n: int, p: float, k: int, generator: np.random.Generator
+    sizes: ArrayLike, generations: Whole, n: Count, p: NonNegative, k: Whole, generator: np.random.Generator
 ) -> list[Array]:
     """Let items be joined in pairs at random, the new ones again, and so on; follow their sizes alone.
 

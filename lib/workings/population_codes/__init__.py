@@ -32,6 +32,7 @@ from workings.population_codes.spikes import (
 )
 from workings.population_codes.spiking import Layer, pooling, spike_trains
 from workings.population_codes.tuning import gaussian, sigmoid, slopes
+from workings.typed import check_types
 
 __all__ = [
     "Code",
@@ -66,3 +67,5 @@ __all__ = [
     "spike_trains",
     "surrogate",
 ]
+
+check_types(__name__)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from workings.population_codes.tuning import Tuning, slopes
+from workings.typed import Floats
 
 Gain = float | Tensor
 
@@ -50,7 +51,7 @@ class Code(ABC):
             raise ValueError(f"gain is {gain}; a gain is not negative")
         return g[..., None] * self.tuning(s).exp()
 
-    def log_likelihood(self, r: Tensor, s: Tensor, gain: Gain | None = None) -> Tensor:
+    def log_likelihood(self, r: Floats, s: Tensor, gain: Gain | None = None) -> Tensor:
         r"""Return :math:`h(s)^\top r - a(s, g)` for each response and each of the stimuli.
 
         Equation population_codes:log-posterior in the chapter, without the prior.
@@ -184,7 +185,7 @@ def _shape(gain: Gain) -> torch.Size:
     return gain.shape if isinstance(gain, Tensor) else torch.Size()
 
 
-def kernel_slopes(code: Code, s: Tensor, gain: Gain) -> Tensor:
+def kernel_slopes(code: Code, s: Floats, gain: Gain) -> Tensor:
     r"""Return :math:`\Sigma^{-1}(s, g)\,\partial_s (g f(s))`, what the slope of the kernel has to be.
 
     Equation population_codes:slope in the chapter, from mean and covariance alone.
@@ -202,7 +203,7 @@ def kernel_slopes(code: Code, s: Tensor, gain: Gain) -> Tensor:
     return found[..., 0]
 
 
-def fisher(code: Code, s: Tensor, gain: Gain) -> Tensor:
+def fisher(code: Code, s: Floats, gain: Gain) -> Tensor:
     r"""Return the (linear) Fisher information :math:`J = f'^\top \Sigma^{-1} f'` of a response about its stimulus.
 
     Equation population_codes:fisher in the chapter; here f' is the slope of the mean response, gain included.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from workings.population_codes.decoding import normalise
+from workings.typed import Floats
 
 
 def product(*distributions: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ def cue_combination(mu: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     return (mu / variance).sum(-1) / precision, 1 / precision
 
 
-def kernel_weights(kernel: Tensor, target: Tensor) -> tuple[Tensor, float]:
+def kernel_weights(kernel: Floats, target: Floats) -> tuple[Tensor, float]:
     r"""Return A with :math:`h_k(s) = A_k H(s)` as nearly as can be, so that :math:`A_k^\top r_k` is decoded by H.
 
     Equation population_codes:weights in the chapter. Parts that do not depend on the stimulus do not count. Of all
@@ -92,7 +93,7 @@ def combine(responses: Sequence[Tensor], weights: Sequence[Tensor | float]) -> T
     return torch.stack(torch.broadcast_tensors(*parts)).sum(0)
 
 
-def constant_input(log_prior: Tensor, kernel: Tensor) -> tuple[Tensor, float]:
+def constant_input(log_prior: Floats, kernel: Floats) -> tuple[Tensor, float]:
     r"""Return a response c with :math:`h(s)^\top c = \log p(s)`: a prior, as an input that is always there.
 
     Equation population_codes:prior in the chapter.
@@ -113,7 +114,7 @@ def constant_input(log_prior: Tensor, kernel: Tensor) -> tuple[Tensor, float]:
     return a[0], left
 
 
-def shared_log_likelihood(r1: Tensor, r2: Tensor, rates: Tensor, share: float) -> Tensor:
+def shared_log_likelihood(r1: Tensor, r2: Tensor, rates: Floats, share: float) -> Tensor:
     r"""Return the exact log-likelihood of two Poisson populations that have a part of their spikes in common.
 
     Neuron by neuron :math:`r_k = a_k + c`, with Poisson means :math:`(1 - \rho) \lambda_i` of each :math:`a_k` and

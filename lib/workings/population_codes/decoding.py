@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from workings.population_codes.codes import Code, Gain
+from workings.typed import Floats
 
 
-def normalise(log_p: Tensor) -> Tensor:
+def normalise(log_p: Floats) -> Tensor:
     """Return the probabilities of grid points from their logarithms up to a constant.
 
     Args:
@@ -29,7 +30,7 @@ def normalise(log_p: Tensor) -> Tensor:
     return torch.softmax(log_p, -1)
 
 
-def posterior(code: Code, r: Tensor, grid: Tensor, gain: Gain | None = None, log_prior: Tensor | None = None) -> Tensor:
+def posterior(code: Code, r: Floats, grid: Tensor, gain: Gain | None = None, log_prior: Tensor | None = None) -> Tensor:
     r"""Return p(s | r) on a grid, for each response.
 
     Equation population_codes:log-posterior in the chapter. No spike at all is a response too: without gain it leaves
@@ -57,7 +58,7 @@ def posterior(code: Code, r: Tensor, grid: Tensor, gain: Gain | None = None, log
     return normalise(log_p if log_prior is None else log_p + log_prior)
 
 
-def moments(p: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+def moments(p: Floats, grid: Floats) -> tuple[Tensor, Tensor]:
     """Return mean and variance of distributions on a grid.
 
     Args:

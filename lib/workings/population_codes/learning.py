@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from workings.typed import Count, Floats, Integers, Whole
+
 
 class LearnedKernel(nn.Module):
     r"""A decoder :math:`p(s|r) \propto \exp(h(s)^\top r + b(s))` on a grid, with h and b smooth sums of bumps.
@@ -17,7 +19,7 @@ class LearnedKernel(nn.Module):
 
     """
 
-    def __init__(self, neurons: int, grid: Tensor, bumps: int = 12) -> None:
+    def __init__(self, neurons: Whole, grid: Floats, bumps: Whole = 12) -> None:
         super().__init__()
         self.grid: Tensor
         self.register_buffer("grid", grid)
@@ -38,12 +40,12 @@ class LearnedKernel(nn.Module):
         """Return h(s), (..., N)."""
         return self.basis(s) @ self.weights
 
-    def forward(self, r: Tensor) -> Tensor:
+    def forward(self, r: Floats) -> Tensor:
         """Return logarithms of probabilities on the grid, up to a constant, (..., S)."""
         return r @ self.kernel(self.grid).mT + self.basis(self.grid) @ self.offset
 
 
-def learn_kernel(model: LearnedKernel, r: Tensor, index: Tensor, steps: int = 100) -> list[float]:
+def learn_kernel(model: LearnedKernel, r: Floats, index: Integers, steps: Count = 100) -> list[float]:
     r"""Follow the gradient of the mean of :math:`-\log p(s|r)` over examples, downhill.
 
     Equation population_codes:learning in the chapter. The loss is convex in the weights. Correlated neurons make it a

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workings.typed import Count, Floats, NonNegative, Positive, Whole
+
 SAMPLING = 5e-5  # seconds between samples of the stimulus
 
 
@@ -42,7 +44,7 @@ def recording(number: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(times), torch.from_numpy(20 * np.log10(volts))
 
 
-def bin_spikes(times: Tensor, width: float, duration: float) -> Tensor:
+def bin_spikes(times: Tensor, width: float, duration: Positive) -> Tensor:
     """Count spikes in windows that follow each other.
 
     Args:
@@ -65,7 +67,7 @@ def bin_spikes(times: Tensor, width: float, duration: float) -> Tensor:
     return counts.scatter_add(-1, index, torch.ones_like(counts[..., :1]).expand(index.shape))[..., :-1]
 
 
-def fano_factor(counts: Tensor) -> Tensor:
+def fano_factor(counts: Floats) -> Tensor:
     r"""Return variance over mean (population_codes:fano-factor).
 
     Args:
@@ -81,7 +83,7 @@ def fano_factor(counts: Tensor) -> Tensor:
     return counts.var(-1) / counts.mean(-1)
 
 
-def smoothed_rate(times: Tensor, width: float, step: float, duration: float) -> Tensor:
+def smoothed_rate(times: Tensor, width: NonNegative, step: Positive, duration: Positive) -> Tensor:
     """Return the rate of spikes in each step, smoothed by a bell; at the ends, by the part of it that lies within.
 
     Args:
@@ -103,7 +105,7 @@ def smoothed_rate(times: Tensor, width: float, step: float, duration: float) -> 
 
 
 def surrogate(
-    rate: Tensor, step: float, refractory: float, count: int, generator: torch.Generator | None = None
+    rate: Floats, step: Positive, refractory: NonNegative, count: Count, generator: torch.Generator | None = None
 ) -> Tensor:
     r"""Draw spike trains with a given rate from a Poisson process that rests after each spike.
 
@@ -145,7 +147,7 @@ def surrogate(
     return torch.stack(trains, 1).to(rate.device)
 
 
-def reconstruct(spikes: Tensor, stimulus: Tensor, lags: int, folds: int, ridge: float = 1.0) -> Tensor:
+def reconstruct(spikes: Floats, stimulus: Floats, lags: Whole, folds: Whole, ridge: Positive = 1.0) -> Tensor:
     r"""Estimate a stimulus from the spikes around it by a linear filter; each part by a filter from the other parts.
 
     :math:`\hat s_t = w_0 + \sum_{k=-L}^{L} w_k n_{t+k}` (population_codes:reconstruct).
@@ -179,7 +181,7 @@ def reconstruct(spikes: Tensor, stimulus: Tensor, lags: int, folds: int, ridge: 
     return estimate
 
 
-def explained(estimate: Tensor, stimulus: Tensor) -> Tensor:
+def explained(estimate: Tensor, stimulus: Floats) -> Tensor:
     """Return the share of the stimulus' variance that an estimate accounts for; negative if the mean would do better.
 
     Args:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from workings.typed import Count, Floats, NonNegative
 
-def spike_trains(counts: Tensor, steps: int, generator: torch.Generator | None = None) -> Tensor:
+
+def spike_trains(counts: Tensor, steps: Count, generator: torch.Generator | None = None) -> Tensor:
     """Spread the spikes of each neuron over time: given their number, those of a Poisson process lie anywhere.
 
     Args:
@@ -65,7 +67,7 @@ class Layer:
         if not (self.tau > 0 and self.synapse > 0 and self.step > 0 and self.refractory >= 0):
             raise ValueError("tau, synapse and step are positive times in ms, refractory is not negative")
 
-    def run(self, spikes: Tensor, v: Tensor) -> Tensor:
+    def run(self, spikes: Floats, v: Tensor) -> Tensor:
         """Feed trains of spikes to the layer.
 
         Args:
@@ -88,7 +90,7 @@ class Layer:
         return fired
 
 
-def pooling(inputs: Tensor, outputs: Tensor, width: float) -> Tensor:
+def pooling(inputs: Tensor, outputs: Tensor, width: NonNegative) -> Tensor:
     """Return weights that fall like a bell with the distance of preferred stimuli; those into a neuron sum to one.
 
     Args:

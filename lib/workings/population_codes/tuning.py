@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from workings.typed import Floats
+
 Tuning = Callable[[Tensor], Tensor]  # stimuli (...) to the logarithms of rates at gain one, (..., N)
 
 
@@ -51,7 +53,7 @@ def sigmoid(threshold: Tensor, slope: float | Tensor) -> Tuning:
     return lambda s: logsigmoid(slope * (s[..., None] - threshold))
 
 
-def slopes(function: Tuning, s: Tensor) -> Tensor:
+def slopes(function: Tuning, s: Floats) -> Tensor:
     """Return the derivative of ``function`` with respect to the stimulus, for each stimulus by itself.
 
     Args:

@@ -34,6 +34,7 @@ from workings.spectral_bias.features import (
 from workings.spectral_bias.kernels import gaussian_kernel, kernel_regression, regression_weights
 from workings.spectral_bias.networks import MLP, Dense
 from workings.spectral_bias.training import descend, fit
+from workings.typed import check_types
 
 __all__ = [
     "LOSSES",
@@ -64,3 +65,5 @@ __all__ = [
     "released_signal",
     "relu_ntk",
 ]
+
+check_types(__name__)

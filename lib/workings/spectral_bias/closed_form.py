@@ -10,6 +10,7 @@ from torch import Tensor
 
 from workings.spectral_bias.kernels import paired
 from workings.spectral_bias.networks import PARAMETRIZATIONS
+from workings.typed import Floats, NonNegative
 
 BLOCK = 2**16  # entries worked on at a time: what all layers need of them stays in the cache
 
@@ -44,13 +45,13 @@ def arc_cosine(cross: Tensor, square: Tensor, other: Tensor) -> tuple[Tensor, Te
 
 
 def relu_ntk(
-    x: Tensor,
-    other: Tensor | None = None,
+    x: Floats,
+    other: Floats | None = None,
     *,
     hidden: Sequence[int] = (1024, 1024, 1024),
     parametrization: str = "standard",
     bias: bool = True,
-    weight_variance: float = 1.0,
+    weight_variance: NonNegative = 1.0,
 ) -> Tensor:
     r"""Return the neural tangent kernel that `MLP` has in the limit of wide layers.
 
@@ -83,7 +84,7 @@ def relu_ntk(
     """
     if parametrization not in PARAMETRIZATIONS:
         raise ValueError(f"parametrization is {parametrization!r}; it can be 'standard' or 'ntk'")
-    if isinstance(hidden, int) or not hidden:
+    if not hidden:
         raise ValueError(f"hidden must hold the widths of hidden layers, as (256, 256) does; got {hidden!r}")
     columns = x if other is None else other
     paired(x, columns)

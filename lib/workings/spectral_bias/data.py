@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from workings.spectral_bias.threefry import jax_normal
+from workings.typed import Count, Floats, Whole
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "china.jpg", "flower.jpg")
 PAGES = ("page", "text")
 
 
 def power_law_signal(
-    n: int = 256, alpha: float = 1.0, band: int = 64, generator: torch.Generator | None = None
+    n: Count = 256, alpha: float = 1.0, band: int = 64, generator: torch.Generator | None = None
 ) -> Tensor:
     r"""Draw a signal on n points of [0, 1) whose spectrum falls like :math:`(1 + f)^{-\alpha}` and ends at ``band``.
 
@@ -67,7 +68,7 @@ def _signal(normal: Tensor, alpha: float, band: int) -> Tensor:
     return scaled
 
 
-def picture(name: str, size: int = 128, left: int = 0) -> Tensor:
+def picture(name: str, size: Whole = 128, left: Whole = 0) -> Tensor:
     """Return a picture from scikit-image or scikit-learn, (size, size, c), with values in [0, 1].
 
     Photographs (`PHOTOGRAPHS`, three colours) are cut to their central square and reduced by averaging. Of the scanned
@@ -119,7 +120,7 @@ def _reduced(image: Tensor, size: int) -> Tensor:
     return torch.nn.functional.interpolate(square, (size, size), mode="area")[0].permute(1, 2, 0)
 
 
-def phantom(size: int = 64) -> Tensor:
+def phantom(size: Whole = 64) -> Tensor:
     """Return the Shepp–Logan phantom of scikit-image, (size, size), with values in [0, 1], reduced by averaging.
 
     Raises ``ValueError`` for a size above 400, ``ModuleNotFoundError`` without scikit-image.
@@ -127,7 +128,7 @@ def phantom(size: int = 64) -> Tensor:
     return _reduced(_load("shepp_logan_phantom")[..., None], size)[..., 0]
 
 
-def pixels(size: int, first: int = 0, step: int = 1) -> Tensor:
+def pixels(size: Count, first: Whole = 0, step: Count = 1) -> Tensor:
     """Return the coordinates in [0, 1)² of every ``step``-th pixel along both axes, row by row, (k, 2).
 
     The paper trains on the pixels 0, 2, 4, … and tests on 1, 3, 5, … along both axes.
@@ -148,7 +149,7 @@ def pixels(size: int, first: int = 0, step: int = 1) -> Tensor:
     return torch.cartesian_prod(along, along)
 
 
-def projections(image: Tensor, angles: Tensor) -> Tensor:
+def projections(image: Floats, angles: Tensor) -> Tensor:
     """Return parallel-beam projections: the image turned by each angle and averaged along its columns.
 
     Linear in the image, and differentiable.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from workings.spectral_bias.networks import Dense
+from workings.typed import Floats
 
 ROWS = 512  # of the kernel at a time
 
@@ -22,7 +23,7 @@ class Layer:
     bias: float
 
 
-def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
+def empirical_ntk(module: nn.Module, x: Floats, other: Floats | None = None) -> Tensor:
     r"""Return :math:`\Theta(x, x') = \sum_k \partial_{\theta_k} f(x)\, \partial_{\theta_k} f(x')` over what is trained.
 
     A linear layer with inputs a and slopes g = ∂f/∂(its outputs) has the weight gradient :math:`g a^\top`, so that
@@ -56,7 +57,7 @@ def empirical_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> 
     return jacobian_ntk(module, x, other) if right is None else _single(_contract(left, right))
 
 
-def jacobian_ntk(module: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
+def jacobian_ntk(module: nn.Module, x: Floats, other: Floats | None = None) -> Tensor:
     """Return the same kernel for any module, by ``torch.func``: one parameter tensor's Jacobian at a time.
 
     Args:

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from workings.typed import Floats
+
 
 class FourierFeatures(nn.Module):
     r"""Map v to :math:`\gamma(v) = [a_j \cos 2\pi b_j\cdot v,\; a_j \sin 2\pi b_j\cdot v]_{j=1}^m` (equation 5).
@@ -31,7 +33,7 @@ class FourierFeatures(nn.Module):
     frequencies: Tensor
     amplitudes: Tensor
 
-    def __init__(self, frequencies: Tensor, amplitudes: Tensor | None = None, normalize: bool = False) -> None:
+    def __init__(self, frequencies: Floats, amplitudes: Tensor | None = None, normalize: bool = False) -> None:
         super().__init__()
         if frequencies.dim() != 2 or not frequencies.numel():
             raise ValueError(f"frequencies have shape {tuple(frequencies.shape)}; needed is (m, d) with m ≥ 1")
@@ -48,7 +50,7 @@ class FourierFeatures(nn.Module):
         """How many features there are: 2 m."""
         return 2 * len(self.frequencies)
 
-    def forward(self, v: Tensor) -> Tensor:
+    def forward(self, v: Floats) -> Tensor:
         """Return the features (..., 2 m) of points (..., d).
 
         Raises ``ValueError`` for points of another dimension.
@@ -58,7 +60,7 @@ class FourierFeatures(nn.Module):
         phase = 2 * math.pi * (v @ self.frequencies.T)  # (..., m)
         return torch.cat((self.amplitudes * torch.cos(phase), self.amplitudes * torch.sin(phase)), -1)
 
-    def induced_kernel(self, difference: Tensor) -> Tensor:
+    def induced_kernel(self, difference: Floats) -> Tensor:
         r"""Return :math:`\gamma(v)\cdot\gamma(v') = \sum_j a_j^2 \cos 2\pi b_j\cdot(v - v')` for v − v', (..., d)."""
         return torch.cos(2 * math.pi * (difference @ self.frequencies.T)) @ self.amplitudes.square()
 

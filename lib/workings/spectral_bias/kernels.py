@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from workings.typed import Floats
+
 
 def gaussian_kernel(x: Tensor, other: Tensor | None = None, width: float = 1.0) -> Tensor:
     r"""Return the Gaussian kernel :math:`k(x, x') = e^{-\|x - x'\|^2 / 2 w^2}`.
@@ -33,7 +35,7 @@ def gaussian_kernel(x: Tensor, other: Tensor | None = None, width: float = 1.0) 
     return torch.exp(-difference.square().sum(-1) / (2 * width**2))
 
 
-def regression_weights(kernel: Tensor, cross: Tensor, ridge: float = 0.0) -> Tensor:
+def regression_weights(kernel: Tensor, cross: Floats, ridge: float = 0.0) -> Tensor:
     r"""Return what each label counts in each prediction, :math:`K_{\text{test}} (K + \rho I)^{-1}`.
 
     They may be negative and need not sum to one: this is no weighted mean of the labels.
@@ -68,7 +70,7 @@ def regression_weights(kernel: Tensor, cross: Tensor, ridge: float = 0.0) -> Ten
     return weights
 
 
-def kernel_regression(kernel: Tensor, cross: Tensor, y: Tensor, ridge: float = 0.0) -> Tensor:
+def kernel_regression(kernel: Tensor, cross: Floats, y: Floats, ridge: float = 0.0) -> Tensor:
     r"""Predict by kernel regression, :math:`\hat f(x) = \sum_i (K^{-1} y)_i\, k(x_i, x)` (equation 1 of the paper).
 
     Args:

@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from workings.typed import Count, Floats, Whole
+
 PARAMETRIZATIONS = ("standard", "ntk")
 
 
@@ -33,8 +35,8 @@ class Dense(nn.Linear):
 
     def __init__(
         self,
-        in_features: int,
-        out_features: int,
+        in_features: Count,
+        out_features: Whole,
         bias: bool = True,
         parametrization: str = "standard",
         weight_variance: float = 1.0,
@@ -56,7 +58,7 @@ class Dense(nn.Linear):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Floats) -> Tensor:
         """Return the outputs (..., out_features) for inputs (..., in_features)."""
         return nn.functional.linear(input, self.scale * self.weight if self.scale != 1 else self.weight, self.bias)
 
@@ -83,15 +85,15 @@ class MLP(nn.Sequential):
 
     def __init__(
         self,
-        in_features: int,
+        in_features: Count,
         hidden: Sequence[int] = (256, 256, 256),
-        out_features: int = 1,
+        out_features: Whole = 1,
         bias: bool = True,
         parametrization: str = "standard",
         weight_variance: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        if isinstance(hidden, int) or not hidden:
+        if not hidden:
             raise ValueError(f"hidden must hold the widths of hidden layers, as (256, 256) does; got {hidden!r}")
         sizes = pairwise((in_features, *hidden, out_features))
         dense = [Dense(n, m, bias, parametrization, weight_variance, generator) for n, m in sizes]

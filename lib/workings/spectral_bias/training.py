@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from workings.typed import Floats
+
 
 def descend(
     net: nn.Module,
-    x: Tensor,
+    x: Floats,
     y: Tensor,
     *,
     rate: float,
     steps: int,
-    watch: Tensor | None = None,
+    watch: Floats | None = None,
     every: int = 1,
     each: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Tensor:

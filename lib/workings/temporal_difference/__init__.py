@@ -24,6 +24,7 @@ from workings.temporal_difference.pole import (
 )
 from workings.temporal_difference.sequences import Sequences
 from workings.temporal_difference.updates import TD, predictions, supervised_increments, td_increments, traces
+from workings.typed import check_types
 
 __all__ = [
     "TD",
@@ -53,3 +54,5 @@ __all__ = [
     "update_moments",
     "weight_moments",
 ]
+
+check_types(__name__)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from workings.temporal_difference.sequences import Sequences
+from workings.typed import Floats
 
 
 def affine_form(sequences: Sequences, lam: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -54,7 +55,7 @@ def affine_form(sequences: Sequences, lam: float | Tensor) -> tuple[Tensor, Tens
     return a.movedim((k, k + 1), (-2, -1)), b.movedim(k, -1)
 
 
-def one_pass(a: Tensor, b: Tensor, alpha: float | Tensor, start: Tensor | float = 0.0) -> Tensor:
+def one_pass(a: Floats, b: Tensor, alpha: float | Tensor, start: Tensor | float = 0.0) -> Tensor:
     r"""Present each sequence of a set once, with :math:`w \leftarrow w + \alpha (b - A w)` after each.
 
     Args:
@@ -88,7 +89,7 @@ def one_pass(a: Tensor, b: Tensor, alpha: float | Tensor, start: Tensor | float 
     return w.movedim(tuple(range(1, 1 + alpha.dim())), tuple(range(-alpha.dim(), 0))).movedim(0, -1)
 
 
-def present(a: Tensor, b: Tensor, alpha: float, start: Tensor | float = 0.0, times: int = 1) -> Tensor:
+def present(a: Floats, b: Tensor, alpha: float, start: Tensor | float = 0.0, times: int = 1) -> Tensor:
     """Present a whole set ``times`` times, changing the weights after each time by the sum over its sequences.
 
     For a small rate the weights tend to `limit`.
@@ -114,7 +115,7 @@ def present(a: Tensor, b: Tensor, alpha: float, start: Tensor | float = 0.0, tim
     return w
 
 
-def limit(a: Tensor, b: Tensor, start: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+def limit(a: Floats, b: Tensor, start: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
     r"""Return where `present` converges for a small learning rate: :math:`\sum A\,w = \sum b`.
 
     Where a feature never occurs, nothing is learned about it: the sum is singular there, and w keeps what it was at
@@ -185,7 +186,7 @@ def backward_pass(
     return w.movedim(1, 0).reshape(*lam.shape, *shape, *alpha.shape, d)
 
 
-def rms_error(w: Tensor, values: Tensor, x: Tensor | None = None) -> Tensor:
+def rms_error(w: Floats, values: Tensor, x: Floats | None = None) -> Tensor:
     r"""Return the root of the mean, over states, of the squared error of the predictions (temporal_difference:error).
 
     Args:

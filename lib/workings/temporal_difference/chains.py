@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from workings.temporal_difference.sequences import Sequences
+from workings.typed import Floats
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Chain:
             stuck = (~ends).nonzero()[:, 0].tolist()
             raise ValueError(f"from the states {stuck} no end can be reached: a chain must be absorbing")
 
-    def solve(self, right: Tensor, discount: float | Tensor = 1.0) -> Tensor:
+    def solve(self, right: Floats, discount: float | Tensor = 1.0) -> Tensor:
         r"""Return :math:`(I - cQ)^{-1}` times ``right`` (n, ...), with c = ``discount``."""
         matrix = torch.eye(len(self.Q), dtype=self.Q.dtype, device=self.Q.device) - discount * self.Q
         found: Tensor = torch.linalg.solve(matrix, right.reshape(len(right), -1))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workings.typed import Count, Floats, NonNegative, Positive, Whole
+
 SPREAD = (1.0, 1.0, 0.2, 2.0)  # of first states: position, velocity, angle, angular velocity
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, STEP = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02  # SI units
 TRACK, TILT = 2.4, math.radians(12)  # beyond these the pole counts as fallen
@@ -45,7 +47,7 @@ def controller(state: Tensor) -> Tensor:
     return torch.sigmoid(3.0 * state[..., 2] + 0.75 * state[..., 3])
 
 
-def play(start: Tensor, longest: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def play(start: Floats, longest: Whole, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Let the clumsy controller balance poles until they fall.
 
     Args:
@@ -68,7 +70,7 @@ def play(start: Tensor, longest: int, generator: torch.Generator | None = None) 
     return torch.stack(states), torch.stack(standing)
 
 
-def first_states(count: int, generator: torch.Generator | None = None) -> Tensor:
+def first_states(count: Whole, generator: torch.Generator | None = None) -> Tensor:
     """Draw states of poles that stand, some of them hardly.
 
     Args:
@@ -84,7 +86,7 @@ def first_states(count: int, generator: torch.Generator | None = None) -> Tensor
 
 
 def true_values(
-    state: Tensor, gamma: float, tries: int, longest: int = 300, generator: torch.Generator | None = None
+    state: Floats, gamma: NonNegative, tries: Whole, longest: Whole = 300, generator: torch.Generator | None = None
 ) -> Tensor:
     r"""Return the mean of :math:`1 - \gamma^T`, with T the steps until the pole falls, (n,).
 
@@ -100,7 +102,9 @@ def true_values(
     return (1 - gamma ** standing[:-1].sum(0).double()).mean(0)
 
 
-def lambda_errors(p: Tensor, after: Tensor, rewards: Tensor, on: Tensor, gamma: float, lam: float | Tensor) -> Tensor:
+def lambda_errors(
+    p: Tensor, after: Tensor, rewards: Tensor, on: Tensor, gamma: NonNegative, lam: NonNegative | Tensor
+) -> Tensor:
     r"""Return :math:`\sum_{k \ge t} (\gamma\lambda)^{k-t} \delta_k`, what TD(λ) moves :math:`P_t` by in all.
 
     With :math:`\delta_t = r_t + \gamma P_{t+1} - P_t` (temporal_difference:rewards); its product with the slopes of P,
@@ -151,15 +155,15 @@ class Networks:
 
 def learn_to_predict(
     lams: Sequence[float],
-    judged: Tensor,
+    judged: Floats,
     *,
-    poles: int = 100,
+    poles: Count = 100,
     presentations: int = 300,
     every: int = 25,
-    gamma: float = 0.97,
-    lr: float = 0.01,
-    width: int = 24,
-    longest: int = 300,
+    gamma: Positive = 0.97,
+    lr: Positive = 0.01,
+    width: Count = 24,
+    longest: Count = 300,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     r"""Watch poles fall, and let networks learn from what was seen, by repeated presentations, as in Sutton's figure 3.

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from workings.typed import Floats, NonNegative
 
-def predictions(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+
+def predictions(net: nn.Module, x: Floats) -> tuple[Tensor, Tensor]:
     r"""Return :math:`P_t` and :math:`\nabla_w P_t` for all observations of a sequence, at fixed weights.
 
     Args:
@@ -55,7 +57,7 @@ def supervised_increments(p: Tensor, slopes: Tensor, z: Tensor | float) -> Tenso
     return (outcome[..., None] - p)[..., None] * slopes
 
 
-def traces(slopes: Tensor, lam: float | Tensor) -> Tensor:
+def traces(slopes: Tensor, lam: NonNegative | Tensor) -> Tensor:
     r"""Return :math:`e_t = \lambda e_{t-1} + \nabla_w P_t` (temporal_difference:trace), (..., m, d).
 
     Args:
@@ -72,7 +74,7 @@ def traces(slopes: Tensor, lam: float | Tensor) -> Tensor:
     return torch.stack(kept, -2)
 
 
-def td_increments(p: Tensor, slopes: Tensor, z: Tensor | float, lam: float | Tensor) -> Tensor:
+def td_increments(p: Tensor, slopes: Tensor, z: Tensor | float, lam: NonNegative | Tensor) -> Tensor:
     r"""Return :math:`(P_{t+1} - P_t)\,e_t` with :math:`P_{m+1} = z`, the steps of TD(λ) less their rate.
 
     Equation (4) of Sutton (1988); temporal_difference:td-lambda in the chapter. Only the last step depends on z.
@@ -141,7 +143,7 @@ class TD:
         self.change: list[Tensor]
         self._restart()
 
-    def observe(self, x: Tensor, reward: float = 0.0) -> None:
+    def observe(self, x: Floats, reward: float = 0.0) -> None:
         """Take in the next observation (d,), and the reward that came with it."""
         if self.last is not None:
             self._learn(self.last, reward + self.gamma * self._predict(x).item())
