@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workings.typed import Count, Floats, Whole
+from workings.typed import Count, Whole
 
 PARAMETRIZATIONS = ("standard", "ntk")
 
@@ -58,7 +58,7 @@ class Dense(nn.Linear):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, input: Floats) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Return the outputs (..., out_features) for inputs (..., in_features)."""
         return nn.functional.linear(input, self.scale * self.weight if self.scale != 1 else self.weight, self.bias)
 
