@@ -60,7 +60,7 @@ class MLPField(nn.Module):
         """Return f(t, z), shape (..., d), for a 0-dim ``t`` and ``z`` of shape (..., d)."""
         return self.layers[-1](self._hidden(t, z)[-1])  # type: ignore[no-any-return]
 
-    def divergence(self, t: Tensor, z: Floats) -> tuple[Tensor, Tensor]:
+    def divergence(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         r"""Return f and the trace of its Jacobian in closed form, shapes (..., d) and (...).
 
         .. math::
