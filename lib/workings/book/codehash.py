@@ -178,7 +178,7 @@ class _Counting(ast.NodeTransformer):
 
 
 def _is_refusal(node: ast.stmt) -> bool:
-    """Tell whether a statement raises ``TypeError`` or ``ValueError`` under a condition, and does nothing else."""
+    """Tell whether all that a statement can do is to raise ``TypeError`` or ``ValueError``."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
         return node.value.func.id.startswith("refuse_")
     if not isinstance(node, ast.If) or node.orelse:
@@ -195,7 +195,7 @@ def _is_refusal(node: ast.stmt) -> bool:
 
 
 def _is_typed(node: ast.stmt) -> bool:
-    """Tell whether a statement imports or calls what checks a module's types, or makes a protocol one to check."""
+    """Tell whether a statement imports or calls what checks a module's types."""
     if isinstance(node, ast.ImportFrom):
         return node.module == TYPED
     called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
